@@ -1,0 +1,57 @@
+# `make help` lists the targets. Everything happens in .venv and in this folder.
+PYTHON ?= python3
+STUDY ?=
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+export MLFLOW_DISABLE_TELEMETRY := true
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install repro ui track test test-all check lint types check-reports lock schema
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+install: .venv/installed ## .venv with the hash-locked dependencies
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else "Python 3.11 to 3.14 is needed, $(PYTHON) is %d.%d: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
+	@touch $@
+
+repro: install ## run the study of params.yaml (or STUDY=name): data, training, evaluation, report, MLflow
+	@$(BIN)/collapselab repro $(if $(STUDY),--study $(STUDY))
+
+ui: install ## the MLflow UI on this repository's runs, localhost only
+	@$(BIN)/collapselab ui
+
+track: install ## project the files of runs/ into MLflow by hand
+	@$(BIN)/collapselab track
+
+test: install ## fast tests, the pipeline on a tiny study among them
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: install ## every test, also what takes many minutes
+	$(BIN)/python -m pytest
+
+lint: install ## ruff, its formatter too
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## mypy, strict on src/
+	$(BIN)/mypy
+
+check: lint types test ## what CI runs
+
+check-reports: install ## committed reports that today's code and params would no longer give
+	@$(BIN)/collapselab check-reports
+
+schema: install ## write docs/params.schema.json, which editors use to check params.yaml
+	@$(BIN)/collapselab schema docs/params.schema.json
+
+lock: install ## requirements.lock from pyproject.toml
+	$(BIN)/uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --group dev pyproject.toml -o requirements.lock

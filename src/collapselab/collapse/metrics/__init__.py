@@ -1,0 +1,1 @@
+"""One file a metric; `registry.load_metrics` finds them."""

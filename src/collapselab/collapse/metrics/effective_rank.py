@@ -1,0 +1,23 @@
+"""Effective rank of Roy and Vetterli: from singular values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from collapselab.collapse.moments import entropy_rank
+from collapselab.collapse.registry import Evidence, Spec, metric
+
+
+@metric(
+    "sample",
+    spec=Spec(
+        formula="exp H(s / sum s), s the singular values of the centred Z",
+        source="Roy and Vetterli 2007, definition 1",
+        centring="mean over images",
+        range="1 to min(N - 1, d); undefined where the spread is rounding noise",
+        blind_to="cluster and local collapse",
+    ),
+)
+def effective_rank(evidence: Evidence) -> float | None:
+    moments = evidence.moments
+    return entropy_rank(np.sqrt(moments.eigenvalues)) if moments.resolved() else None

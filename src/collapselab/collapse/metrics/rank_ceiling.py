@@ -1,0 +1,10 @@
+"""The largest value that any rank can take here; it stands beside every rank."""
+
+from __future__ import annotations
+
+from collapselab.collapse.registry import Evidence, Spec, metric
+
+
+@metric("sample", spec=Spec(formula="min(N - 1, d)", source="N centred vectors span at most N - 1 directions"))
+def rank_ceiling(evidence: Evidence) -> float | None:
+    return float(evidence.moments.ceiling)

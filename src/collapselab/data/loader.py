@@ -1,0 +1,74 @@
+"""Batches of augmented views from images that are held once, as uint8, on the model's device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from collapselab.config.data import Augmentation
+from collapselab.data import augment
+from collapselab.data.augment import Normalisation
+from collapselab.methods.base import Batch
+from collapselab.randomness import uniforms
+
+
+class Loader:
+    """Epochs of batches; the last incomplete batch of an epoch is dropped, as batch statistics ask for full ones.
+
+    Args:
+        images: [N, 3, H, W] uint8, on the device that the model is on.
+        labels: [N] int64, on the same device.
+        augmentation: branch -> what it sees.
+        seed: of the run; every draw's address begins with it.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        augmentation: Augmentation,
+        normalise: Normalisation,
+        batch_size: int,
+        seed: int,
+        *,
+        shuffle: bool,
+    ) -> None:
+        self.images, self.labels, self.augmentation, self.normalise = images, labels, augmentation, normalise
+        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(self.images) // self.batch_size
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of epoch `number`, counted from 0."""
+        order = self._order(number)
+        tables = {key: self._table(*key, number) for key in self._views()}
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            yield self._batch(order[start : start + self.batch_size], tables, number)
+
+    def _order(self, epoch: int) -> Tensor:
+        if not self.shuffle:
+            return torch.arange(len(self.images), device=self.images.device)
+        keys = uniforms(self.seed, "order", epoch, len(self.images), 1)[:, 0]
+        return torch.from_numpy(np.argsort(keys, kind="stable")).to(self.images.device)
+
+    def _views(self) -> list[tuple[str, int]]:
+        return [(branch, view) for branch, entry in self.augmentation.items() for view in range(entry.views)]
+
+    def _table(self, branch: str, view: int, epoch: int) -> Tensor:
+        return self._uniforms(f"augment/{branch}/{view}", augment.width(self.augmentation[branch]), epoch)
+
+    def _uniforms(self, purpose: str, columns: int, epoch: int) -> Tensor:
+        return torch.from_numpy(uniforms(self.seed, purpose, epoch, len(self.images), columns)).to(self.images.device)
+
+    def _batch(self, rows: Tensor, tables: Mapping[tuple[str, int], Tensor], epoch: int) -> Batch:
+        images = self.images[rows]
+        views: dict[str, list[Tensor]] = {branch: [] for branch in self.augmentation}
+        for branch, view in self._views():
+            table = tables[branch, view][rows]
+            views[branch].append(augment.augment(images, table, self.augmentation[branch], self.normalise))
+        return Batch(views, self.labels[rows], lambda purpose, columns: self._uniforms(purpose, columns, epoch)[rows])

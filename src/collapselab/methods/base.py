@@ -1,0 +1,175 @@
+"""The interface between a method and everything else.
+
+A step is `views(batch) -> forward(views) -> loss(outputs)`, then the optimiser's, then `after_step`. What fits and how:
+
+- Two views (SimSiam, SimCLR, VICReg): `branches = {"view": 2}`; `forward` runs the networks, `loss` is the paper's formula.
+- Two branches that see different things (token distillation): `branches = {"student": 1, "teacher": 1}`.
+- MultiCrop (DINO, SwAV): `branches = {"global": 2, "local": 6}`; the backbone is run once for each size.
+- MAE, I-JEPA: one view; `views` is overridden to add masks, drawn from `batch.uniforms(purpose, columns)`, so that they are
+  addressed by image like every other draw; `forward` reads `views.masks`, the predictor is a submodule of the method.
+- DirectCLR: `forward` returns a part of the representation as the embedding; no projector.
+- EMA networks, centres, queues: buffers and submodules of the method, changed in `after_step` or `after_epoch` and so in its
+  state_dict; what the optimiser must not touch has `requires_grad = False`.
+- Losses over the global batch take `gather`, which brings in the other ranks' embeddings with gradient; identity by default.
+- Labels reach the loss through `outputs`; only supervised methods read them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from collapselab.config.base import nearest
+from collapselab.config.training import Regime, ResNet, ViT
+from collapselab.errors import UserError
+
+Outputs = dict[str, Tensor]
+Gather = Callable[[Tensor], Tensor]
+
+
+def identity(x: Tensor) -> Tensor:
+    return x
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the loader gives: normalised views [N, 3, H, W] by branch, labels [N], and addressed draws."""
+
+    images: Mapping[str, list[Tensor]]
+    labels: Tensor
+    uniforms: Callable[[str, int], Tensor]  # (purpose, columns) -> [N, columns] in [0, 1)
+
+
+@dataclass(frozen=True)
+class Views:
+    """What `forward` sees."""
+
+    images: Mapping[str, list[Tensor]]
+    labels: Tensor
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What keeps a method from collapse, and what is expected without it.
+
+    Attributes:
+        parameter: the config key that switches the guard off when set to `off`.
+        expected: by layer, the kinds of collapse that switching it off brings (none: []).
+        source: paper and place that predict it.
+    """
+
+    name: str
+    parameter: str
+    off: Any
+    expected: Mapping[str, list[str]]
+    source: str
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """How a layer becomes probabilities in the method's own loss: softmax((x - centre) / temperature)."""
+
+    temperature: float = 1.0
+    centre: Tensor | None = None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """[..., K] -> [..., K], rows sum to one."""
+        shifted = logits if self.centre is None else logits - self.centre
+        return (shifted / self.temperature).softmax(-1)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The place in a run: steps taken, and steps in all."""
+
+    step: int
+    steps: int
+
+    @property
+    def fraction(self) -> float:
+        return self.step / self.steps
+
+
+class Method(nn.Module, ABC):
+    """A self-supervised method: networks, loss, state and guards."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Regime]]
+    branches: ClassVar[Mapping[str, int]]  # branch -> number of views
+    guards: ClassVar[tuple[Guard, ...]] = ()
+    supervised: ClassVar[bool] = False
+    # Layers: what evaluation reads (representation first), and where the loss acts, by `features`' names.
+    representation: ClassVar[str] = "representation"
+    loss_layers: ClassVar[tuple[str, ...]] = ("embedding",)
+
+    @abstractmethod
+    def forward(self, views: Views) -> Outputs:
+        """Run the networks; the names in Outputs are the method's own."""
+
+    @abstractmethod
+    def loss(self, outputs: Outputs, gather: Gather = identity) -> dict[str, Tensor]:
+        """Scalars; "loss" is minimised, the others are its terms, for the record."""
+
+    @abstractmethod
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Named layers of clean images [N, 3, H, W]: vectors [N, d], or patch tokens [N, T, d]. Called without gradient."""
+
+    def evaluated(self, images: Tensor) -> dict[str, Tensor]:
+        """The layers whose features of all train and test images are kept: the representation and the loss's by default."""
+        layers = self.features(images)
+        return {name: layers[name] for name in (self.representation, *self.loss_layers)}
+
+    def views(self, batch: Batch) -> Views:
+        return Views(batch.images, batch.labels)
+
+    def softmaxes(self) -> dict[str, Softmax]:
+        """The layers that the loss reads through a softmax."""
+        return {}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups with `params` and optionally `rate`, a factor on the learning rate. Default: all that need a gradient."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+
+    def after_step(self, progress: Progress) -> dict[str, float]:
+        """Change the state (EMA, centre) after the optimiser's step; returns what the history should record."""
+        return {}
+
+    def after_epoch(self) -> None:
+        """Change the state at an epoch's end."""
+
+    @classmethod
+    def check(cls, config: Regime, backbone: ViT | ResNet, where: str) -> None:
+        """Raise UserError for a combination of keys that the method can't run."""
+
+    @classmethod
+    def switched_off(cls, config: Regime) -> list[Guard]:
+        """The guards that this regime does without."""
+        return [guard for guard in cls.guards if getattr(config, guard.parameter) == guard.off]
+
+
+def need_architecture(config: Regime, backbone: ViT | ResNet, architecture: str, where: str) -> None:
+    if backbone.architecture != architecture:
+        raise UserError(
+            f"{where}.backbone = {config.backbone!r}: a {backbone.architecture}, but {config.method} needs a {architecture}; "
+            + nearest(architecture, ["vit", "resnet"])
+        )
+
+
+@torch.no_grad()
+def move_towards(target: nn.Module, source: nn.Module, keep: float) -> None:
+    """target = keep * target + (1 - keep) * source, for parameters; buffers are copied."""
+    for old, new in zip(target.parameters(), source.parameters(), strict=True):
+        old.data.lerp_(new, 1 - keep)
+    for kept, latest in zip(target.buffers(), source.buffers(), strict=True):
+        kept.copy_(latest)
+
+
+def cosine_between(start: float, end: float, fraction: float) -> float:
+    """Half a cosine from start (fraction 0) to end (fraction 1): DINO's and BYOL's schedule for the EMA rate."""
+    return end + (start - end) * (1 + float(torch.cos(torch.tensor(torch.pi * fraction, dtype=torch.float64)))) / 2

@@ -1,0 +1,88 @@
+"""SimSiam: Exploring Simple Siamese Representation Learning (Chen and He, arXiv 2011.10566)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from collapselab.backbones import Backbone, pooled
+from collapselab.config.base import Count, PositiveFloat
+from collapselab.config.training import Optimiser, Regime
+from collapselab.methods.base import Gather, Guard, Method, Outputs, Views, identity
+from collapselab.methods.heads import mlp
+
+
+class SimSiamConfig(Regime):
+    """Published for CIFAR-10 (appendix D): projector 2048-2048, predictor 512, SGD .03 * bs / 256, weight decay 5e-4."""
+
+    method: Literal["simsiam"]
+    optimiser: Optimiser = Optimiser(name="sgd", learning_rate=0.06, weight_decay=5e-4)
+    batch_size: int = Field(512, ge=2)
+    projector: list[Count] = Field(
+        [2048, 2048], min_length=1, description="widths of the projector's layers, the last the embedding's"
+    )
+    predictor: Literal["mlp", "identity"] = "mlp"
+    predictor_hidden: Count = Field(512, description="hidden width of the predictor")
+    predictor_rate: PositiveFloat = Field(1.0, description="factor on the predictor's learning rate")
+    stop_gradient: bool = Field(True, description="whether the target branch is taken as a constant")
+
+
+class SimSiam(Method):
+    """L = D(p1, stopgrad(z2)) / 2 + D(p2, stopgrad(z1)) / 2, D the negative cosine (equations 1 to 4)."""
+
+    name: ClassVar[str] = "simsiam"
+    Config: ClassVar[type[Regime]] = SimSiamConfig
+    branches: ClassVar[dict[str, int]] = {"view": 2}
+    guards: ClassVar[tuple[Guard, ...]] = (
+        Guard(
+            "stop-gradient",
+            parameter="stop_gradient",
+            off=False,
+            expected={"embedding": ["complete"]},
+            source="Chen and He 2021, section 4.1 and figure 2: the loss falls to -1, the std of the normalised output to 0",
+        ),
+        Guard(
+            "predictor",
+            parameter="predictor",
+            off="identity",
+            expected={"embedding": ["complete"]},
+            source="Chen and He 2021, section 4.2 and table 1a: 0.1 % without a predictor",
+        ),
+    )
+
+    def __init__(self, config: SimSiamConfig, backbone: Backbone, classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        self.projector = mlp([backbone.width, *config.projector], last_norm=True)
+        width = config.projector[-1]
+        self.predictor = mlp([width, config.predictor_hidden, width]) if config.predictor == "mlp" else nn.Identity()
+
+    def forward(self, views: Views) -> Outputs:
+        first, second = (self.projector(pooled(self.backbone(view))) for view in views.images["view"])
+        return {"z1": first, "z2": second, "p1": self.predictor(first), "p2": self.predictor(second)}
+
+    def loss(self, outputs: Outputs, gather: Gather = identity) -> dict[str, Tensor]:
+        z1, z2 = outputs["z1"], outputs["z2"]
+        if self.config.stop_gradient:
+            z1, z2 = z1.detach(), z2.detach()
+        return {"loss": (negative_cosine(outputs["p1"], z2) + negative_cosine(outputs["p2"], z1)) / 2}
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        representation = pooled(self.backbone(images))
+        return {"representation": representation, "embedding": self.projector(representation)}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        body = [*self.backbone.parameters(), *self.projector.parameters()]
+        groups: list[dict[str, Any]] = [{"params": body}]
+        if self.config.predictor == "mlp":
+            groups.append({"params": list(self.predictor.parameters()), "rate": self.config.predictor_rate})
+        return groups
+
+
+def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
+    """D(p, z) = -<p / ||p||, z / ||z||>, averaged over the batch (equation 1)."""
+    return -F.cosine_similarity(p, z, dim=-1).mean()

@@ -1,0 +1,129 @@
+"""`make repro`: the same as `dvc repro`, with as many regimes at a time as there are cores, and a summary at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from collapselab.config.study import Study
+from collapselab.console import progress
+from collapselab.errors import UserError
+
+STAGE = "pretrain@"
+
+
+def dvc(*arguments: str) -> int:
+    """Run DVC in this process, which spares its start-up for each call."""
+    from dvc.cli import main
+
+    return int(main(list(arguments)))
+
+
+def stale_cells() -> list[str]:
+    """Pretrain stages that `dvc repro` would run, in dvc.yaml's order."""
+    answer = StringIO()
+    with redirect_stdout(answer):
+        code = dvc("status", "--json")
+    text = answer.getvalue()
+    if code or "{" not in text:
+        raise UserError("`dvc status` failed; run it to see why")
+    status = json.loads(text[text.index("{") :])
+    return [name for name in status if name.startswith(STAGE) and _changed(status[name])]
+
+
+def _changed(entries: list[Any]) -> bool:
+    return any(entry != "always changed" for entry in entries)
+
+
+def run_cells(study: Study, names: list[str], jobs: int) -> None:
+    """Run pretrain stages, `jobs` at a time, the longest first; a failure stops the start of new ones.
+
+    Raises UserError with the failed stage's own output.
+    """
+    cost = {name: _cost(study, name) for name in names}
+    waiting = deque(sorted(names, key=lambda name: -cost[name]))
+    total, done = sum(cost.values()), 0
+    failed: list[str] = []
+    with ThreadPoolExecutor(jobs) as pool, progress(f"pretraining {len(names)} regimes, {jobs} at a time") as advance:
+        running: dict[Future[tuple[int, str]], str] = {}
+        while running or (waiting and not failed):
+            while waiting and len(running) < jobs and not failed:
+                name = waiting.popleft()
+                running[pool.submit(_reproduce, name)] = name
+            finished, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+            for future in finished:
+                name = running.pop(future)
+                code, output = future.result()
+                done += cost[name]
+                if code:
+                    failed.append(output)
+                else:
+                    _echo(output)
+            advance(done + sum(_done(study, name) for name in running.values()), total)
+    if failed:
+        raise UserError("\n".join(failed))
+
+
+def _reproduce(name: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return result.returncode, result.stdout
+
+
+def _echo(output: str) -> None:
+    """The stage's own closing line; DVC's chatter only when something fails."""
+    for line in output.splitlines():
+        if line.startswith(STAGE) or "is cached" in line:
+            print(line, flush=True)
+
+
+def _cost(study: Study, name: str) -> int:
+    """Images seen: near enough to start the longest first and to tell the time left."""
+    regime = study.regimes[name.removeprefix(STAGE)]
+    train = getattr(study.data, "train", None) or 50_000
+    return int(regime.epochs * train * len(study.seeds_of(name.removeprefix(STAGE))))
+
+
+def _done(study: Study, name: str) -> int:
+    """Images seen so far, from the growing history files."""
+    key = name.removeprefix(STAGE)
+    folder = Path("runs") / study.study / "pretrain" / key
+    steps = 0
+    for history in folder.glob("seed-*/history.csv"):
+        try:
+            steps += max(0, history.read_bytes().count(b"\n") - 1)
+        except OSError:
+            continue  # DVC is emptying the folder
+    return min(steps * study.regimes[key].batch_size, _cost(study, name))
+
+
+def reproduce(study: Study, jobs: int) -> None:
+    """Everything: the data, the cells in parallel, then whatever else `dvc repro` finds to do.
+
+    Raises UserError where a stage fails.
+    """
+    started = time.perf_counter()
+    names = stale_cells()
+    if len(names) > 1 and jobs > 1:
+        _checked("repro", "--quiet", "--single-item", "download")
+        run_cells(study, names, min(jobs, len(names)))
+    _checked("repro")
+    print(f"\nreproduced in {time.perf_counter() - started:.0f} s")
+
+
+def _checked(*arguments: str) -> None:
+    if dvc(*arguments):
+        raise UserError(f"`dvc {' '.join(arguments)}` failed; its message stands above")
+
+
+def default_jobs() -> int:
+    return os.cpu_count() or 1

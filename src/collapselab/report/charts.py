@@ -1,0 +1,209 @@
+"""Which curves the report shows: from results to charts, of which figures and data tables are two renderings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from collapselab.report.inputs import NOT_TERMS, TOKENS, Floats, Results, Run, Series
+
+POINTS = 100  # of a curve that is drawn or written, at most
+CEILING = "highest attainable, min(N - 1, d)"
+SMALLEST = 1e-20  # eigenvalues below it are drawn and written as it: rounding noise, or none at all
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve over steps or eigenvalue indices; `values` [seeds, len(x)]; colour and dash are palette places."""
+
+    label: str
+    x: Floats
+    values: Floats
+    colour: int
+    dash: int
+
+    @property
+    def mean(self) -> Floats:
+        """Over the seeds for which the value is defined."""
+        defined = np.isfinite(self.values)
+        total = np.where(defined, self.values, 0.0).sum(0)
+        return np.where(defined.any(0), total / np.maximum(defined.sum(0), 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One small plot; panels of a group share their axes. References are drawn dotted, in their line's colour."""
+
+    title: str
+    note: str
+    lines: list[Line]
+    references: list[Line]
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure of small multiples; its title and caption stand in `captions.CAPTIONS`, under its name.
+
+    Attributes:
+        reference: what the dotted lines are.
+        steps: whether x is training steps; otherwise eigenvalue indices.
+        floor: values at or below it are drawn at it (log axes).
+    """
+
+    name: str
+    x_label: str
+    y_label: str
+    panels: list[Panel]
+    reference: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    steps: bool = True
+    floor: float | None = None
+
+
+def charts(results: Results) -> list[Chart]:
+    """The figures in reading order; one without a curve is left out."""
+    makers = (loss, knn, std, effective_rank, entropy_rank, entropies, variance_ratio, token_spectra, spectra)
+    made = [maker(results) for maker in makers]
+    return [chart for chart in made if chart.panels]
+
+
+def loss(results: Results) -> Chart:
+    panels = []
+    for regime, runs in results.regimes.items():
+        names = ["loss", *(term for term in runs[0].history if term not in NOT_TERMS)]
+        curves = {name: [_thin(Series(run.history["step"], run.history[name])) for run in runs] for name in names}
+        lines = [_line(name, curves[name], place) for place, name in enumerate(names)]
+        panels.append(_panel(regime, runs, lines, [], group=str(runs[0].config["config"]["method"])))
+    return Chart("loss", "step", "loss", panels)
+
+
+def knn(results: Results) -> Chart:
+    panels = []
+    for regime, runs in results.regimes.items():
+        curves = [Series(*np.array([[point["step"], point["knn"]] for point in run.knn["curve"]]).T) for run in runs]
+        line = _line(runs[0].representation, curves, 0)
+        panels.append(_panel(regime, runs, [line], [_level(line, line.values[:, :1])]))
+    return Chart("knn", "step", "k-NN accuracy", panels, "random initialisation")
+
+
+def std(results: Results) -> Chart:
+    panels = _layer_panels(results, "normalised_std", "inverse_sqrt_dim")
+    return Chart("std", "step", "std of z/||z||", panels, "1/sqrt(d)", "log", floor=1e-6)
+
+
+def effective_rank(results: Results) -> Chart:
+    panels = _layer_panels(results, "effective_rank", "rank_ceiling")
+    return Chart("effective-rank", "step", "effective rank", panels, CEILING, "log")
+
+
+def entropy_rank(results: Results) -> Chart:
+    panels = _layer_panels(results, "spectral_entropy_rank", "rank_ceiling")
+    return Chart("spectral-entropy-rank", "step", "spectral-entropy rank", panels, CEILING, "log")
+
+
+def entropies(results: Results) -> Chart:
+    panels = []
+    for regime, runs in results.regimes.items():
+        lines, references = [], []
+        for layer in runs[0].config["loss_layers"]:
+            colour = runs[0].layers.index(layer)
+            for dash, (metric, meaning) in enumerate(
+                (("mean_entropy", "each output"), ("marginal_entropy", "mean output"))
+            ):
+                lines += _metric_line(runs, layer, metric, f"{layer}: {meaning}", colour, dash)
+            references += _metric_line(runs, layer, "log_k", layer, colour, 0)
+        if lines:
+            panels.append(_panel(regime, runs, lines, references))
+    return Chart("entropies", "step", "entropy (nats)", panels, "log K")
+
+
+def variance_ratio(results: Results) -> Chart:
+    return Chart(
+        "variance-ratio", "step", "variance ratio", _layer_panels(results, "variance_ratio"), scale="log", floor=1e-2
+    )
+
+
+def token_spectra(results: Results) -> Chart:
+    panels = []
+    for regime, runs in results.regimes.items():
+        for layer in runs[0].config["loss_layers"]:
+            key = layer + TOKENS
+            if key in runs[0].spectra:
+                lines = [_spectrum(runs, key, -1, 0, layer)], [_spectrum(runs, key, 0, 0, layer)]
+                panels.append(_panel(f"{regime}: {layer}", runs, *lines))
+    return Chart("token-spectra", "index", "log10 eigenvalue", panels, "step 0", steps=False)
+
+
+def spectra(results: Results) -> Chart:
+    panels = []
+    for regime, runs in results.regimes.items():
+        layers = [(place, layer) for place, layer in enumerate(runs[0].layers) if layer in runs[0].spectra]
+        last, first = ([_spectrum(runs, layer, at, place, layer) for place, layer in layers] for at in (-1, 0))
+        panels.append(_panel(regime, runs, last, first))
+    return Chart("spectra", "index", "log10 eigenvalue", panels, "random initialisation", steps=False)
+
+
+def mean_spectrum(runs: Sequence[Run], layer: str, at: int) -> tuple[Floats, Floats]:
+    """Index from 1, and log10 eigenvalues [seeds, d] of a layer at a snapshot (0 the first, -1 the last)."""
+    values = np.log10(np.maximum([run.spectra[layer][at] for run in runs], SMALLEST))
+    return np.arange(1, values.shape[1] + 1, dtype=np.float64), values
+
+
+def thinned(x: Floats, *, log: bool = True) -> list[int]:
+    """At most POINTS places of an ascending x from 1, spread evenly over log x or x; the first and the last stay."""
+    if len(x) <= POINTS:
+        return list(range(len(x)))
+    wanted = (np.geomspace if log else np.linspace)(x[0], x[-1], POINTS)
+    return sorted({0, *(int(place) for place in np.searchsorted(x, wanted).clip(0, len(x) - 1))})
+
+
+def _thin(series: Series) -> Series:
+    places = thinned(series.steps)
+    return Series(series.steps[places], series.values[places])
+
+
+def _layer_panels(results: Results, metric: str, reference: str = "") -> list[Panel]:
+    """A panel a regime, a line for its representation and each layer of its loss."""
+    panels = []
+    for regime, runs in results.regimes.items():
+        lines, references = [], []
+        for place, layer in enumerate(runs[0].layers):
+            lines += _metric_line(runs, layer, metric, layer, place, place)
+            references += _metric_line(runs, layer, reference, layer, place, place)
+        if lines:
+            panels.append(_panel(regime, runs, lines, references))
+    return panels
+
+
+def _metric_line(runs: Sequence[Run], layer: str, metric: str, label: str, colour: int, dash: int) -> list[Line]:
+    """The line, or none where the layer has no such metric."""
+    found = [series for run in runs if (series := run.metric(layer, metric))]
+    return [_line(label, found, colour, dash)] if found else []
+
+
+def _line(label: str, found: Sequence[Series], colour: int, dash: int | None = None) -> Line:
+    """Series of the seeds as one line, over the steps that all of them have."""
+    steps = sorted(set.intersection(*(set(series.steps.tolist()) for series in found)))
+    values = np.stack([series.values[np.isin(series.steps, steps)] for series in found])
+    return Line(label, np.array(steps), values, colour, colour if dash is None else dash)
+
+
+def _spectrum(runs: Sequence[Run], layer: str, at: int, place: int, label: str) -> Line:
+    return Line(label, *mean_spectrum(runs, layer, at), place, place)
+
+
+def _level(line: Line, values: Floats) -> Line:
+    return Line(line.label, line.x, np.broadcast_to(values, line.values.shape), line.colour, line.dash)
+
+
+def _panel(title: str, runs: Sequence[Run], lines: list[Line], references: list[Line], group: str = "") -> Panel:
+    return Panel(title, ", ".join(verdict_of(runs)) or "healthy", lines, references, group)
+
+
+def verdict_of(runs: Iterable[Run]) -> list[str]:
+    """The kinds that any seed's headline verdict names, in order of first appearance."""
+    return list(dict.fromkeys(kind for run in runs for kind in run.diagnosis["verdict"]))

@@ -1,0 +1,186 @@
+"""What the report says in words: pure functions from results to sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from collapselab.config.study import load_evaluation
+from collapselab.report.captions import PREVIEWS
+from collapselab.report.charts import verdict_of
+from collapselab.report.inputs import Results, Run
+from collapselab.report.tables import Badge, badges, gain, mean, percent, signed
+
+NOTHING_LEARNT = 2.0  # percentage points of k-NN around initialisation
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found about one regime, in sentences."""
+
+    regime: str
+    badges: tuple[Badge, ...]
+    sentences: list[str]
+    layers: str
+
+
+def summary(results: Results) -> str:
+    """One sentence on what was run."""
+    counts, size, seeds = results.manifest["counts"], results.manifest["size"], {run.seed for run in results.runs}
+    return (
+        f"{_count(len(results.regimes), 'regime')} with {_count(len(seeds), 'seed')} on {results.manifest['source']}: "
+        f"{counts['train']:,} training, {counts['validation']:,} validation and {counts['test']:,} test images of "
+        f"{size} x {size} pixels in {_count(len(results.manifest['classes']), 'class', 'classes')}."
+    )
+
+
+def findings(results: Results) -> list[str]:
+    """What came out: who collapsed and how, who learnt, who did not."""
+    collapsed = {name: verdict_of(runs) for name, runs in results.regimes.items()}
+    bad = [f"{name} ({', '.join(kinds)})" for name, kinds in collapsed.items() if kinds]
+    healthy = [name for name, kinds in collapsed.items() if not kinds]
+    learnt = [
+        f"{name} ({signed(gain(results.regimes[name]))})"
+        for name in healthy
+        if gain(results.regimes[name]) >= NOTHING_LEARNT
+    ]
+    sentences = [f"Collapsed: {_list(bad)}." if bad else "No regime collapsed in a way that is diagnosed."]
+    if learnt:
+        sentences.append(f"Healthy, and above their own initialisation by that many k-NN points: {_list(learnt)}.")
+    idle = nothing_learnt(results)
+    if idle:
+        sentences.append(
+            f"Within {NOTHING_LEARNT:g} points of their own initialisation, so nothing learnt that k-NN can see: "
+            f"{_list(idle)}."
+        )
+    return sentences
+
+
+def nothing_learnt(results: Results) -> list[str]:
+    return [name for name, runs in results.regimes.items() if abs(gain(runs)) < NOTHING_LEARNT]
+
+
+def evidence(results: Results) -> list[Evidence]:
+    return [
+        Evidence(name, badges(runs), [*_diagnosed(runs), _learning(runs)], _layers(runs))
+        for name, runs in results.regimes.items()
+    ]
+
+
+def _diagnosed(runs: Sequence[Run]) -> list[str]:
+    """The diagnosis's own sentences, each once, with the seeds that it holds for where they differ."""
+    by_sentence: dict[str, list[int]] = {}
+    for run in runs:
+        by_sentence.setdefault(str(run.diagnosis["sentence"]), []).append(run.seed)
+    if len(by_sentence) == 1:
+        return list(by_sentence)
+    return [f"{_seeds(seeds)}: {sentence}" for sentence, seeds in by_sentence.items()]
+
+
+def _learning(runs: Sequence[Run]) -> str:
+    points = gain(runs)
+    before, after = (percent(mean(run.score("knn", when) for run in runs)) for when in ("initial", "final"))
+    if abs(points) < NOTHING_LEARNT:
+        return f"k-NN {before} at initialisation, {after} at the end: learnt nothing that k-NN can see."
+    if points < 0:
+        return f"k-NN fell from {before} at initialisation to {after}: worse than a random network."
+    return f"k-NN rose from {before} at initialisation to {after}."
+
+
+def _layers(runs: Sequence[Run]) -> str:
+    """Verdicts by layer, where any layer has one: a collapsed embedding over a healthy representation is a finding."""
+    kinds: dict[str, list[str]] = {}
+    for run in runs:
+        for layer, found in run.diagnosis["verdicts"].items():
+            kinds[layer] = list(dict.fromkeys([*kinds.get(layer, []), *found]))
+    if not any(kinds.values()):
+        return ""
+    return "; ".join(f"{layer}: {', '.join(found) or 'healthy'}" for layer, found in kinds.items())
+
+
+def protocol(results: Results) -> list[str]:
+    """How the numbers were made, so that another can make them again."""
+    probe = load_evaluation(results.params).linear_probe
+    snapshots = results.runs[0].config["snapshots"]
+    candidates = ", ".join(f"{value:g}" for value in probe.inverse_regularisation)
+    return [
+        "Features are taken in eval mode from clean images, after training and, paired by seed, at random "
+        "initialisation, for which the running statistics of batch norm are first estimated over the training images.",
+        f"k-NN: cosine similarity, k = {results.knn['k']} (less where a class of the bank has fewer images), "
+        f"temperature {results.knn['temperature']:g}, training images as the bank.",
+        "Linear probe: logistic regression on standardised features; of C = "
+        f"{candidates}, a fifth of the training images chooses one.",
+        "Test images are read once, for the table: no step and no setting is chosen by looking at them.",
+        "Curves over training are measured on validation images, which no regime trains on: "
+        f"{snapshots['bank']} of them as the bank, "
+        f"{snapshots['queries']} asked about.",
+        f"Seeds: {_seeds_of(results)}. The table and the lines give means over them; the thin lines are single seeds.",
+        f"Images: {results.manifest['origin']}",
+    ]
+
+
+def limits(results: Results) -> list[str]:
+    sentences = []
+    idle = nothing_learnt(results)
+    tokens = [name for name in idle if results.regimes[name][0].config["backbone"]["architecture"] == "vit"]
+    if tokens:
+        sentences.append(
+            "A vision transformer this small learns nothing useful in so few steps. Of "
+            f"{_list(tokens)} only which collapse comes, and which is prevented, can be read: not the method's quality."
+        )
+    seeds = min(len(runs) for runs in results.regimes.values())
+    sentences.append(
+        f"With {_count(seeds, 'seed')} a difference smaller than the spread between seeds says nothing."
+        if seeds > 1
+        else "With one seed there is no spread: small differences say nothing."
+    )
+    sentences.append(
+        f"Runs of {_steps(results)} steps on images of {results.manifest['size']} pixels a side show mechanisms, not "
+        "how the methods rank at full size."
+    )
+    return sentences
+
+
+def grids(results: Results) -> list[dict[str, Any]]:
+    """The previews with their captions."""
+    return [
+        grid | {"caption": _grid_caption(grid), "name": "preview-" + grid["file"].removesuffix(".png")}
+        for grid in results.previews
+    ]
+
+
+def _grid_caption(grid: dict[str, Any]) -> str:
+    branches: dict[str, list[str]] = {}
+    for entry in grid["seen_by"]:
+        branches.setdefault(entry["branch"], []).append(entry["regime"])
+    seen = "; ".join(f"{branch} of {_list(regimes)}" for branch, regimes in branches.items())
+    what = PREVIEWS[grid["kind"]]
+    return f"{what} Seen by {seen}."
+
+
+def _steps(results: Results) -> str:
+    steps = sorted({int(run.config["steps"]) for run in results.runs})
+    return f"{steps[0]:,} to {steps[-1]:,}" if len(steps) > 1 else f"{steps[0]:,}"
+
+
+def _seeds_of(results: Results) -> str:
+    common = sorted({run.seed for run in results.runs})
+    own = [
+        f"{name} {_seeds([run.seed for run in runs])}"
+        for name, runs in results.regimes.items()
+        if len(runs) != len(common)
+    ]
+    return ", ".join(map(str, common)) + (f" ({'; '.join(own)})" if own else "")
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {_list([str(seed) for seed in seeds])}"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)

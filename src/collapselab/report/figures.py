@@ -1,0 +1,222 @@
+"""Charts as SVG, the same bytes every time.
+
+Text is drawn as paths: a reader's machine need not have the font, and a label never grows into its neighbour. What that
+takes away, the data table under each figure gives back: text to select, search and read aloud.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from collapselab.report.charts import Chart, Line, Panel
+from collapselab.report.inputs import Floats
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart, less black and yellow, which need one background.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (2, 1)), (0, (8, 2)), (0, (1, 0.7)))
+# The ink and the paper stand for themselves until `inline` makes them follow the page's own, light or dark.
+INK, PAPER = "#1b1f23", "#fffffe"
+
+WIDTH, PANEL_HEIGHT, COLUMNS = 10.4, 1.55, 4  # inches
+LEFT, RIGHT, BOTTOM, ABOVE, BETWEEN = 0.62, 0.08, 0.42, 0.38, 0.26
+LEGEND_ROW, LEGEND_LETTERS = 0.2, 135  # inches a row, and letters that fit into one
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "collapselab",
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.facecolor": "none",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": PAPER,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the panels stand, in inches."""
+
+    columns: int
+    rows: int
+    legend: float
+
+    @property
+    def height(self) -> float:
+        return self.legend + BOTTOM + self.rows * (PANEL_HEIGHT + ABOVE) + (self.rows - 1) * BETWEEN
+
+    def rectangle(self, place: int) -> tuple[float, float, float, float]:
+        """A panel's box as fractions of the figure, counted from the upper left."""
+        wide = (WIDTH - RIGHT) / self.columns
+        left = LEFT + place % self.columns * wide
+        top = self.legend + ABOVE + place // self.columns * (PANEL_HEIGHT + ABOVE + BETWEEN)
+        return left / WIDTH, 1 - (top + PANEL_HEIGHT) / self.height, (wide - LEFT) / WIDTH, PANEL_HEIGHT / self.height
+
+
+def draw(chart: Chart) -> bytes:
+    """The chart's panels in a grid, with one legend for all."""
+    handles = _legend(chart)
+    across = max(1, LEGEND_LETTERS // max(len(str(handle.get_label())) + 9 for handle in handles))
+    columns = min(COLUMNS, len(chart.panels))
+    grid = Grid(columns, -(-len(chart.panels) // columns), 0.1 + LEGEND_ROW * -(-len(handles) // across))
+    limits = _limits(chart)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, grid.height))
+        for place, panel in enumerate(chart.panels):
+            axes = figure.add_axes(grid.rectangle(place))
+            _panel(axes, chart, panel, limits[panel.group])
+            axes.set_ylabel(chart.y_label if place % columns == 0 else "")
+            axes.set_xlabel(chart.x_label if place + columns >= len(chart.panels) else "")
+        figure.legend(handles=handles, loc="upper left", ncols=across, frameon=False, borderaxespad=0.2, handlelength=3)
+        return _svg(figure)
+
+
+def overview(rows: Sequence[tuple[str, str, float, list[float]]], pixels: float) -> bytes:
+    """k-NN before and after training: rows of (regime, verdict, initial mean, final by seed), and raw pixels' level."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH * 0.75, 0.75 + 0.26 * len(rows)))
+        axes = figure.add_axes((0.24, 0.46 / figure.get_figheight(), 0.6, 1 - 0.75 / figure.get_figheight()))
+        for place, (_, verdict, initial, final) in enumerate(rows):
+            colour = COLOURS[1] if verdict else COLOURS[0]
+            mean = sum(final) / len(final)
+            axes.plot(
+                [initial, mean], [place, place], color=colour, linewidth=2, linestyle=DASHES[3] if verdict else "-"
+            )
+            axes.plot([initial], [place], "o", markersize=5, markerfacecolor=PAPER, markeredgecolor=colour)
+            axes.plot(final, [place] * len(final), "|", color=colour, markersize=8)
+            axes.plot([mean], [place], "o", color=colour, markersize=6)
+            axes.text(
+                1.02,
+                place,
+                verdict or "healthy",
+                transform=axes.get_yaxis_transform(),
+                color=colour,
+                va="center",
+                parse_math=False,
+            )
+        axes.axvline(pixels, color=INK, linewidth=0.8, linestyle=":")
+        axes.text(pixels, -0.75, "raw pixels", ha="center", va="bottom")
+        axes.set_yticks(range(len(rows)), [row[0] for row in rows], parse_math=False)
+        axes.set(
+            xlim=(0, 1),
+            ylim=(len(rows) - 0.4, -0.7),
+            xlabel="k-NN accuracy on test images: open ring at initialisation, dot after training",
+        )
+        axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+        axes.tick_params(length=2)
+        return _svg(figure)
+
+
+def inline(svg: bytes, name: str) -> str:
+    """The SVG as a part of a page: no prologue, ids of its own, ink and paper the page's."""
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',
+        rf'<svg viewBox="\1" role="img" aria-labelledby="{name}-title">',
+        text,
+        count=1,
+    )
+    text = text.replace("xlink:href", "href")
+    return text.replace(INK, "currentColor").replace(PAPER, "none")
+
+
+def _svg(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    # A hundredth of a point is finer than any screen shows, and a third of the bytes.
+    return re.sub(rb' d="[^"]*"', lambda path: re.sub(rb"(\.\d\d)\d+", rb"\1", path[0]), content.getvalue())
+
+
+def _panel(axes: Axes, chart: Chart, panel: Panel, limits: tuple[float, float, float, float]) -> None:
+    for line in panel.references:
+        axes.plot(line.x, _drawn(chart, line.mean), color=COLOURS[line.colour], linestyle=":", linewidth=1)
+    for line in panel.lines:
+        if len(line.values) > 1:
+            axes.plot(line.x, _drawn(chart, line.values).T, color=COLOURS[line.colour], alpha=0.35, linewidth=0.5)
+        axes.plot(
+            line.x, _drawn(chart, line.mean), color=COLOURS[line.colour], linestyle=DASHES[line.dash], linewidth=1.2
+        )
+    axes.set_title(panel.title, loc="left", fontsize=8, fontweight="bold", pad=11, parse_math=False)
+    colour = INK if panel.note == "healthy" else COLOURS[1]
+    axes.text(0, 1.035, panel.note, transform=axes.transAxes, fontsize=7.5, color=colour, parse_math=False)
+    _scales(axes, chart, limits)
+
+
+def _scales(axes: Axes, chart: Chart, limits: tuple[float, float, float, float]) -> None:
+    if chart.steps:
+        axes.set_xscale("symlog", linthresh=1)
+        axes.xaxis.set_major_locator(FixedLocator([0, *(10.0**power for power in range(8))]))
+        axes.xaxis.set_minor_locator(NullLocator())
+    if chart.scale == "log":
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set(xlim=limits[:2], ylim=limits[2:])
+    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.tick_params(length=2, pad=2)
+    axes.grid(color=INK, alpha=0.12, linewidth=0.5)
+
+
+def _plain(value: float, position: int | None) -> str:
+    return (
+        f"{value:g}".replace("-", "\N{MINUS SIGN}").replace("e+0", "e").replace("e\N{MINUS SIGN}0", "e\N{MINUS SIGN}")
+    )
+
+
+def _drawn(chart: Chart, values: Floats) -> Floats:
+    return values if chart.floor is None else np.maximum(values, chart.floor)
+
+
+def _limits(chart: Chart) -> dict[str, tuple[float, float, float, float]]:
+    """Axes that hold every line of a group, with a little room."""
+    return {
+        group: _bounds(chart, [p for p in chart.panels if p.group == group])
+        for group in {p.group for p in chart.panels}
+    }
+
+
+def _bounds(chart: Chart, panels: Iterable[Panel]) -> tuple[float, float, float, float]:
+    lines: list[Line] = [line for panel in panels for line in (*panel.lines, *panel.references)]
+    x = np.concatenate([line.x for line in lines])
+    y = np.concatenate([_drawn(chart, line.values).ravel() for line in lines])
+    y = y[np.isfinite(y)] if np.isfinite(y).any() else np.ones(1)
+    low, high = float(y.min()), float(y.max())
+    if chart.scale == "log":
+        return float(x.min()), float(x.max()) * 1.05, low / 1.3, high * 1.3
+    room = 0.06 * (high - low) or 0.5
+    return float(x.min()), float(x.max()) * 1.05, low - room, high + room
+
+
+def _legend(chart: Chart) -> list[Line2D]:
+    """One entry for each colour and dash, naming all that it stands for; then what dotted lines are."""
+    labels: dict[tuple[int, int], list[str]] = {}
+    for panel in chart.panels:
+        for line in panel.lines:
+            labels.setdefault((line.colour, line.dash), []).append(line.label)
+    handles = [
+        Line2D([], [], color=COLOURS[colour], linestyle=DASHES[dash], label=" / ".join(dict.fromkeys(names)))
+        for (colour, dash), names in sorted(labels.items())
+    ]
+    return handles + ([Line2D([], [], color=INK, linestyle=":", label=chart.reference)] if chart.reference else [])

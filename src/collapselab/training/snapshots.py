@@ -1,0 +1,216 @@
+"""Snapshots: the one contract between training and science.
+
+A snapshot is a safetensors file, `snapshots/step-000120.safetensors`: features of the fixed probe set at every named layer, at
+one step. Keys are `mode/view/token/layer`:
+
+- mode: `eval`. (`train` is reserved for snapshots that ask for it.)
+- view: `clean`, or `augmented` (q draws of a fixed subset of the probe set, through the regime's own augmentation).
+- token: what the vectors are.
+    - `image`: one vector an image, [N, d] (augmented: [M, q, d]); for a layer of tokens, the mean over its patches.
+    - `position`: mean over images at each token position, [T, d]. Layers of tokens only, as is
+    - `moment`: sum over all tokens of x x^T / (N T), uncentred, [d, d] float64.
+    - `probability`: the layer's softmax, as the loss takes it, averaged over an image's tokens, [N, K].
+    - `probability-position`: the same averaged over images, [T, K].
+    - `entropy`: entropy of each token's softmax, averaged over an image's tokens, [N], nats.
+- layer: the method's own name, for example `representation`, `embedding`, `student.logits`.
+
+Beside them stand `labels` [N], `bank` (1 where an image answers k-NN queries, 0 where it asks), and `view-rows` [M]. The
+metadata holds schema, step, epoch, method, the layer that evaluation reads, and the layers that the loss acts on.
+
+`features-initial.safetensors` and `features-final.safetensors` hold `split/layer` for the whole train and test images, one
+vector an image, at the representation and the loss's layers, with `split/labels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from collapselab.config.data import Augmentation
+from collapselab.config.training import Snapshots
+from collapselab.data.augment import Normalisation, augment, clean, width
+from collapselab.errors import UserError
+from collapselab.files import save_arrays
+from collapselab.methods.base import Method, Softmax
+from collapselab.randomness import uniforms
+
+SCHEMA = 1
+CHUNK = 256  # images a forward pass: bounds memory, and the same for every caller so that bytes agree
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The images that every snapshot of a run sees.
+
+    Attributes:
+        images: [N, 3, H, W] uint8.
+        labels: [N].
+        bank: [N], whether an image answers k-NN queries.
+        views: [M, q, 3, H, W] float32, augmented and normalised once: the same draws at every step.
+    """
+
+    images: Tensor
+    labels: NDArray[np.int64]
+    bank: NDArray[np.bool_]
+    views: Tensor
+
+
+def make_probe(
+    images: Tensor,
+    labels: NDArray[np.int64],
+    config: Snapshots,
+    augmentation: Augmentation,
+    normalise: Normalisation,
+    seed: int,
+) -> Probe:
+    """The probe set from validation images: the first bank + queries of them, and q views of the first M.
+
+    The views go through the branch of the augmentation that changes images most (the one that reads most draws).
+    Raises UserError where the data set has fewer validation images (only a folder's number is not known from its params).
+    """
+    count = config.bank + config.queries
+    if count > len(images):
+        raise UserError(
+            f"params.yaml: training.snapshots.bank + queries = {count}: more than the data set's {len(images)} validation images"
+        )
+    branch = max(augmentation.values(), key=width)
+    subset = images[: config.view_images]
+    tables = [uniforms(seed, f"probe/{view}", 0, len(subset), width(branch)) for view in range(config.views)]
+    views = [augment(subset, torch.from_numpy(table).to(images.device), branch, normalise) for table in tables]
+    return Probe(images[:count], labels[:count], np.arange(count) < config.bank, torch.stack(views, 1))
+
+
+def due(config: Snapshots, steps: int, per_epoch: int) -> set[int]:
+    """The steps at which a run of `steps` steps writes a snapshot: initialisation, log-spaced, epochs' ends, the last."""
+    every = config.epoch_interval * per_epoch
+    return {0, steps, *(step for step in config.log_steps if 0 <= step <= steps), *range(every, steps + 1, every)}
+
+
+@contextmanager
+def evaluating(method: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradient inside, the previous mode afterwards."""
+    modes = [(module, module.training) for module in method.modules()]
+    method.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def snapshot(method: Method, probe: Probe, normalise: Normalisation) -> dict[str, NDArray[Any]]:
+    """The arrays of one snapshot, by key."""
+    softmaxes = method.softmaxes()
+    with evaluating(method):
+        layers = _in_chunks(method.features, probe.images, normalise, tokens=True)
+        seen = _in_chunks(method.features, probe.views.flatten(0, 1))
+    arrays: dict[str, Tensor] = {}
+    for layer, value in layers.items():
+        tokens = value if value.ndim == 3 else value[:, None]
+        arrays[f"eval/clean/image/{layer}"] = tokens.mean(1)
+        if value.ndim == 3:
+            arrays |= {f"eval/clean/{token}/{layer}": sums for token, sums in _token_sums(value).items()}
+        if layer in softmaxes:
+            arrays |= {
+                f"eval/clean/{token}/{layer}": p for token, p in _probabilities(tokens, softmaxes[layer]).items()
+            }
+    for layer, value in seen.items():
+        arrays[f"eval/augmented/image/{layer}"] = value.view(*probe.views.shape[:2], -1)
+    numpy = {key: array.cpu().numpy() for key, array in arrays.items()}
+    return numpy | {
+        "labels": probe.labels,
+        "bank": probe.bank.astype(np.uint8),
+        "view-rows": np.arange(len(probe.views)),
+    }
+
+
+def write_snapshot(path: Path, method: Method, probe: Probe, normalise: Normalisation, step: int, epoch: int) -> None:
+    about = {
+        "schema": SCHEMA,
+        "step": step,
+        "epoch": epoch,
+        "method": method.name,
+        "representation": method.representation,
+        "loss_layers": list(method.loss_layers),
+    }
+    save_arrays(path, snapshot(method, probe, normalise), about)
+
+
+def write_features(
+    path: Path, method: Method, splits: dict[str, tuple[Tensor, NDArray[np.int64]]], normalise: Normalisation, step: int
+) -> None:
+    """One vector an image for whole splits {name: (images uint8, labels)}, at the layers that evaluation reads."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for split, (images, labels) in splits.items():
+        with evaluating(method):
+            layers = _in_chunks(method.evaluated, images, normalise)
+        for layer, value in layers.items():
+            arrays[f"{split}/{layer}"] = value.cpu().numpy()
+        arrays[f"{split}/labels"] = labels
+    save_arrays(
+        path, arrays, {"schema": SCHEMA, "step": step, "method": method.name, "representation": method.representation}
+    )
+
+
+def calibrate_batch_norm(method: Method, images: Tensor, normalise: Normalisation, batch_size: int) -> None:
+    """Set the running statistics of batch norm to averages over clean training images.
+
+    At initialisation they are mean 0 and variance 1, which no network of this kind has: a random initialisation measured
+    with them would be another network. Training then moves them on as usual.
+    """
+    norms = [module for module in method.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+    with evaluating(method):
+        for norm in norms:
+            norm.train()
+        for start in range(0, len(images) - batch_size + 1, batch_size):
+            method.features(clean(images[start : start + batch_size], normalise))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def _in_chunks(
+    read: Callable[[Tensor], dict[str, Tensor]],
+    images: Tensor,
+    normalise: Normalisation | None = None,
+    *,
+    tokens: bool = False,
+) -> dict[str, Tensor]:
+    """`read` of all images, a chunk at a time; layers of tokens are averaged over an image's patches unless `tokens`.
+
+    `normalise` is None for images that are normalised already.
+    """
+    parts: dict[str, list[Tensor]] = {}
+    for chunk in torch.split(images, CHUNK):
+        for layer, value in read(clean(chunk, normalise) if normalise else chunk).items():
+            parts.setdefault(layer, []).append(value if tokens or value.ndim == 2 else value.mean(1))
+    return {layer: torch.cat(chunks) for layer, chunks in parts.items()}
+
+
+def _token_sums(tokens: Tensor) -> dict[str, Tensor]:
+    """Sums that token statistics need, in place of the tokens [N, T, d] themselves."""
+    flat = tokens.flatten(0, 1).double()
+    return {"position": tokens.mean(0), "moment": flat.T @ flat / len(flat)}
+
+
+def _probabilities(tokens: Tensor, softmax: Softmax) -> dict[str, Tensor]:
+    p = softmax(tokens.double())
+    entropy = -torch.special.xlogy(p, p).sum(-1)
+    sums = {"probability": p.mean(1), "entropy": entropy.mean(1)}
+    if tokens.shape[1] > 1:
+        sums["probability-position"] = p.mean(0)
+    return {name: value.float() for name, value in sums.items()}

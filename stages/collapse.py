@@ -1,0 +1,20 @@
+"""Spectra, metrics and verdicts of every cell, from its snapshots alone."""
+
+from pathlib import Path
+
+from collapselab.collapse.measure import measure, write
+from collapselab.config.study import read_params
+from collapselab.runs import by_regime
+
+from _stage import stage
+
+
+@stage
+def main() -> None:
+    params = read_params()
+    regimes = by_regime(params, measure, "collapse")
+    write(Path("runs") / params["study"] / "collapse", regimes)
+
+
+if __name__ == "__main__":
+    main()

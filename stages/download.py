@@ -1,0 +1,20 @@
+"""Make the study's data set: images, labels, factors and a manifest."""
+
+from pathlib import Path
+
+from collapselab.config.study import load_study
+from collapselab.data.sources import download
+
+from _stage import stage
+
+
+@stage
+def main() -> None:
+    data = load_study().data
+    manifest = download(data, raw=Path("data/raw"), out=Path("data") / data.source)
+    counts = ", ".join(f"{count} {name}" for name, count in manifest.counts.items())
+    print(f"{manifest.source}: {counts} images, {len(manifest.classes)} classes; {manifest.origin}")
+
+
+if __name__ == "__main__":
+    main()

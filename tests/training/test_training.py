@@ -1,0 +1,242 @@
+"""Schedules, snapshots and whole cells: exact, repeatable, and honest about eval mode."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from collapselab.config.data import Branch, Crop, Digits
+from collapselab.config.study import Study, load_study
+from collapselab.config.training import Optimiser, Schedule, Snapshots
+from collapselab.data import digits
+from collapselab.data.augment import Normalisation
+from collapselab.data.dataset import Manifest, Split, channel_statistics
+from collapselab.data.loader import Loader
+from collapselab.errors import UserError
+from collapselab.files import load_about, load_arrays, read_csv, read_json
+from collapselab.methods.base import Method, Progress
+from collapselab.training.loop import Cell, choose_device, run_cell
+from collapselab.training.schedules import build_optimiser, learning_rate, set_rate
+from collapselab.training.snapshots import calibrate_batch_norm, due, evaluating, make_probe, snapshot
+
+STUDY = Path(__file__).parents[1] / "tiny.yaml"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return load_study(STUDY)
+
+
+@pytest.fixture(scope="module")
+def splits(study: Study) -> dict[str, Split]:
+    assert isinstance(study.data, Digits)
+    return digits.make(study.data)
+
+
+@pytest.fixture(scope="module")
+def manifest(splits: dict[str, Split]) -> Manifest:
+    mean, std = channel_statistics(splits["train"].images)
+    return Manifest("digits", "test", digits.CLASSES, 32, {n: len(s) for n, s in splits.items()}, {}, mean, std)
+
+
+def run(
+    study: Study, regime: str, splits: dict[str, Split], manifest: Manifest, out: Path, seed: int = 0
+) -> dict[str, bytes]:
+    run_cell(Cell(study, regime, seed, CPU), splits, manifest, out)
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+# ---- schedules
+
+
+def test_warm_up_rises_linearly_then_half_a_cosine_falls_to_zero() -> None:
+    rates = [learning_rate(2.0, Schedule(warmup=0.2), Progress(step, 10)) for step in range(10)]
+    assert rates[:3] == [1.0, 2.0, 2.0]
+    assert rates[6] == pytest.approx(1 + math.cos(math.pi * 0.5))
+    assert rates == rates[:2] + sorted(rates[2:], reverse=True)
+    assert {learning_rate(2.0, Schedule(decay="constant"), Progress(s, 10)) for s in range(10)} == {2.0}
+
+
+def test_biases_and_norms_decay_nothing_and_group_rates_hold() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(2, 2), nn.BatchNorm1d(2)
+
+        def parameter_groups(self) -> list[dict[str, Any]]:
+            return [{"params": list(self.a.parameters())}, {"params": list(self.b.parameters()), "rate": 10.0}]
+
+    optimiser = build_optimiser(Two(), Optimiser(name="sgd", learning_rate=0.1, weight_decay=0.5))  # type: ignore[arg-type]
+    set_rate(optimiser, 0.2)
+    for group in optimiser.param_groups:
+        matrices = {p.ndim > 1 for p in group["params"]}
+        assert matrices == {group["weight_decay"] == 0.5}
+        assert group["lr"] == pytest.approx(2.0 if group["rate"] == 10.0 else 0.2)
+
+
+def test_snapshots_are_due_at_the_start_early_on_at_epochs_ends_and_at_the_end() -> None:
+    config = Snapshots(bank=1, queries=1, view_images=1, log_steps=[0, 1, 2, 5, 500], epoch_interval=2)
+    assert due(config, steps=70, per_epoch=10) == {0, 1, 2, 5, 20, 40, 60, 70}
+
+
+def test_an_absent_device_is_named() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match=r"training\.device = 'cuda'"):
+            choose_device("cuda")
+    assert choose_device("cpu") == CPU
+
+
+# ---- batches
+
+
+def loader(images: torch.Tensor, batch: int, *, shuffle: bool) -> Loader:
+    augmentation = {"view": Branch(views=2, crop=Crop(scale=(0.5, 1.0)))}
+    labels = torch.arange(len(images))
+    return Loader(images, labels, augmentation, Normalisation.of([0.5] * 3, [0.2] * 3), batch, seed=3, shuffle=shuffle)
+
+
+def test_an_epoch_visits_each_image_once_and_its_draws_do_not_depend_on_the_batch() -> None:
+    images = torch.randint(0, 256, (24, 3, 32, 32), dtype=torch.uint8)
+    seen = {}
+    for size in (4, 8):
+        batches = list(loader(images, size, shuffle=True).epoch(1))
+        rows = torch.cat([batch.labels for batch in batches])
+        assert sorted(rows.tolist()) == list(range(24)) and rows.tolist() != list(range(24))
+        views = torch.cat([batch.images["view"][1] for batch in batches])
+        seen[size] = views[rows.argsort()]
+    torch.testing.assert_close(seen[4], seen[8], atol=1e-5, rtol=0)
+
+
+def test_orders_differ_between_epochs_and_not_between_runs() -> None:
+    images = torch.zeros((64, 3, 32, 32), dtype=torch.uint8)
+    orders = [torch.cat([b.labels for b in loader(images, 8, shuffle=True).epoch(e)]).tolist() for e in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+    fixed = torch.cat([b.labels for b in loader(images, 8, shuffle=False).epoch(5)]).tolist()
+    assert fixed == list(range(64))
+
+
+# ---- cells
+
+
+@pytest.mark.parametrize("regime", ["simsiam", "distillation", "supervised"])
+def test_a_cell_gives_the_same_bytes_twice(
+    study: Study, splits: dict[str, Split], manifest: Manifest, tmp_path: Path, regime: str
+) -> None:
+    first = run(study, regime, splits, manifest, tmp_path / "a")
+    torch.rand(7)  # whatever else consumes the global generator changes nothing
+    assert run(study, regime, splits, manifest, tmp_path / "b") == first
+    other = run(study, regime, splits, manifest, tmp_path / "c", seed=1)
+    assert other["weights.safetensors"] != first["weights.safetensors"]
+
+
+def test_a_cell_leaves_what_the_contract_names(
+    study: Study, splits: dict[str, Split], manifest: Manifest, tmp_path: Path
+) -> None:
+    files = run(study, "distillation", splits, manifest, tmp_path)
+    steps = read_json(tmp_path / "config.json")["steps"]
+    assert {
+        "config.json",
+        "history.csv",
+        "weights.safetensors",
+        "features-initial.safetensors",
+        "features-final.safetensors",
+    } <= set(files)
+    assert {f"snapshots/step-{step:06d}.safetensors" for step in (0, 1, steps)} <= set(files)
+    history = read_csv(tmp_path / "history.csv")
+    assert [int(row["step"]) for row in history] == list(range(1, steps + 1))
+    assert set(history[0]) == {"step", "epoch", "learning_rate", "loss", "teacher_entropy", "kl", "ema"}
+    last = tmp_path / f"snapshots/step-{steps:06d}.safetensors"
+    arrays, config = load_arrays(last), study.training.snapshots
+    probe = config.bank + config.queries
+    assert arrays["eval/clean/image/student.logits"].shape == (probe, 8)
+    assert arrays["eval/augmented/image/student.logits"].shape == (config.view_images, config.views, 8)
+    assert arrays["eval/clean/position/teacher.logits"].shape == (16, 8)
+    assert arrays["eval/clean/moment/teacher.logits"].shape == (8, 8)
+    np.testing.assert_allclose(arrays["eval/clean/probability/student.logits"].sum(1), 1, atol=1e-5)
+    assert load_about(last)["representation"] == "student.representation"
+    assert arrays["bank"].sum() == config.bank
+
+
+def test_a_snapshot_is_taken_in_eval_mode_and_leaves_no_trace(
+    study: Study, splits: dict[str, Split], manifest: Manifest
+) -> None:
+    from collapselab.methods import build
+
+    torch.manual_seed(0)
+    method = build(study.regimes["distillation"], study.backbones["vit"], 32, 10).train()
+    normalise = Normalisation.of(manifest.mean, manifest.std)
+    images = torch.from_numpy(splits["validation"].images)
+    probe = make_probe(
+        images, splits["validation"].labels, study.training.snapshots, study.augmentations["pair"], normalise, 0
+    )
+    state = {name: value.clone() for name, value in method.state_dict().items()}
+    first, second = snapshot(method, probe, normalise), snapshot(method, probe, normalise)
+    assert all(np.array_equal(first[key], second[key]) for key in first)  # dropout is off
+    assert method.training and all(torch.equal(value, state[name]) for name, value in method.state_dict().items())
+    alone = method.eval().features(
+        (images[:5].float() / 255 - normalise.mean[:, None, None]) / normalise.std[:, None, None]
+    )
+    mean = alone["student.logits"].mean(1).detach().numpy()
+    np.testing.assert_allclose(first["eval/clean/image/student.logits"][:5], mean, atol=1e-5)
+
+
+def test_token_sums_are_those_of_the_tokens(study: Study, splits: dict[str, Split], manifest: Manifest) -> None:
+    from collapselab.methods import build
+
+    torch.manual_seed(0)
+    method = build(study.regimes["distillation"], study.backbones["vit"], 32, 10)
+    normalise = Normalisation.of(manifest.mean, manifest.std)
+    images = torch.from_numpy(splits["validation"].images)
+    probe = make_probe(
+        images, splits["validation"].labels, study.training.snapshots, study.augmentations["pair"], normalise, 0
+    )
+    arrays = snapshot(method, probe, normalise)
+    with evaluating(method):
+        tokens = method.features(
+            (probe.images.float() / 255 - normalise.mean[:, None, None]) / normalise.std[:, None, None]
+        )["student.logits"]
+    flat = tokens.flatten(0, 1).double().numpy()
+    p = tokens.double().softmax(-1)
+    np.testing.assert_allclose(arrays["eval/clean/moment/student.logits"], flat.T @ flat / len(flat), rtol=1e-5)
+    np.testing.assert_allclose(arrays["eval/clean/position/student.logits"], tokens.mean(0).numpy(), atol=1e-5)
+    np.testing.assert_allclose(arrays["eval/clean/probability/student.logits"], p.mean(1).numpy(), atol=1e-6)
+    entropy = -(p * p.log()).sum(-1).mean(1).numpy()
+    np.testing.assert_allclose(arrays["eval/clean/entropy/student.logits"], entropy, atol=1e-5)
+
+
+def test_calibrated_batch_norm_normalises_clean_training_images(
+    study: Study, splits: dict[str, Split], manifest: Manifest
+) -> None:
+    from collapselab.methods import build
+
+    torch.manual_seed(0)
+    method: Method = build(study.regimes["simsiam"], study.backbones["resnet"], 32, 10)
+    normalise = Normalisation.of(manifest.mean, manifest.std)
+    images = torch.from_numpy(splits["train"].images)
+    calibrate_batch_norm(method, images, normalise, 32)
+    inputs: list[torch.Tensor] = []
+    norm = method.backbone.bn  # type: ignore[union-attr]
+    handle = norm.register_forward_hook(lambda module, given, out: inputs.append(out.clone()))  # type: ignore[union-attr]
+    with evaluating(method):
+        method.features((images.float() / 255 - normalise.mean[:, None, None]) / normalise.std[:, None, None])
+    handle.remove()
+    spread = torch.cat(inputs).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(spread.mean(1), torch.zeros(4), atol=0.05, rtol=0)
+    torch.testing.assert_close(spread.std(1), torch.ones(4), atol=0.05, rtol=0)
+    assert norm.momentum == 0.1  # type: ignore[union-attr]
+
+
+def test_a_loss_that_is_not_finite_stops_with_regime_and_step(
+    study: Study, splits: dict[str, Split], manifest: Manifest, tmp_path: Path
+) -> None:
+    wild = study.regimes["simsiam"].model_copy(update={"optimiser": Optimiser(name="sgd", learning_rate=1e30)})
+    broken = study.model_copy(update={"regimes": {"simsiam": wild}})
+    with pytest.raises(UserError, match=r"regime simsiam, seed 0: the loss is .* at step"):
+        run_cell(Cell(broken, "simsiam", 0, CPU), splits, manifest, tmp_path)
