@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from _stage import stage
+
 from collapselab.collapse.measure import measure, write
 from collapselab.config.study import read_params
 from collapselab.runs import by_regime
-
-from _stage import stage
 
 
 @stage

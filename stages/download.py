@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from _stage import stage
+
 from collapselab.config.study import load_study
 from collapselab.data.sources import download
-
-from _stage import stage
 
 
 @stage

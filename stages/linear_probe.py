@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from _stage import stage
+
 from collapselab.config.study import load_evaluation, read_params
 from collapselab.data.dataset import load_split
 from collapselab.evaluation.linear_probe import judge, probe
 from collapselab.files import write_json
 from collapselab.runs import by_regime
-
-from _stage import stage
 
 
 @stage

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from _stage import stage
+
 import torch
 
 from collapselab.config.base import nearest
@@ -11,8 +13,6 @@ from collapselab.console import progress
 from collapselab.data.dataset import SPLITS, load_manifest, load_split
 from collapselab.errors import UserError
 from collapselab.training.loop import Cell, choose_device, run_cell
-
-from _stage import stage
 
 
 @stage

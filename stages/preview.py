@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from _stage import stage
+
 from collapselab.config.study import load_study
 from collapselab.data.dataset import load_manifest, load_split
-from collapselab.report.preview import write_preview
-
-from _stage import stage
+from collapselab.preview import write_preview
 
 
 @stage

@@ -1,9 +1,9 @@
 """Write the study's report: page, figures and numbers."""
 
+from _stage import stage
+
 from collapselab.config.study import read_params
 from collapselab.report.build import build
-
-from _stage import stage
 
 
 @stage

@@ -1,8 +1,8 @@
 """Bring MLflow to what the stages wrote."""
 
-from collapselab.tracking import find_root, track
-
 from _stage import stage
+
+from collapselab.tracking import find_root, track
 
 
 @stage

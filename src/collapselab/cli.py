@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from collapselab.errors import UserError
-
-if TYPE_CHECKING:
-    from collapselab.tracking import Tracked
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -67,15 +64,7 @@ def track(
     if follow:
         tracking.follow(root, interval)
     else:
-        _print_tracked(tracking.track(root))
-
-
-def _print_tracked(done: Tracked) -> None:
-    print(f"MLflow: {done.created} runs logged, {done.kept} kept, {done.superseded} superseded")
-    for note in done.notes:
-        print(f"not tracked: {note}")
-    if done.comparison:
-        print(f"compare them: `make ui`, then {done.comparison}", flush=True)
+        print(*tracking.track(root).lines(), sep="\n")
 
 
 @app.command()
@@ -84,21 +73,13 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     from collapselab import tracking
 
     root = enter_root()
-    _print_tracked(tracking.track(root))
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--backend-store-uri",
-        uri,
-    ]
-    os.execv(sys.executable, command)
+    print(*tracking.track(root).lines(port), sep="\n", flush=True)
+    uri = tracking.store_uri(root)
+    if uri.startswith(("http://", "https://")):
+        raise UserError(f"MLFLOW_TRACKING_URI names a server: open {uri} in a browser")
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    command = ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 @app.command()

@@ -50,6 +50,16 @@ def test_spread_that_fell_to_view_noise_is_complete_collapse() -> None:
     assert "at embedding" in found.sentence and "initialisation" in found.sentence
 
 
+def test_a_complete_collapse_behind_outliers_is_seen() -> None:
+    collapsed = layer(0.01, 0.02, offset=1.0)
+    assert collapsed.views is not None
+    thrown = 50 * RNG(5).standard_normal((10, 16))
+    sample, views = collapsed.sample.copy(), collapsed.views.copy()
+    sample[:10] += thrown
+    views[:10] += thrown[:, None]
+    assert judged(Evidence(sample=sample, views=views), layer(1.0, 1.0, offset=0.5)).verdict == ["complete"]
+
+
 def test_a_constant_is_complete_without_any_reference() -> None:
     constant = Evidence(sample=np.ones((50, 8)))
     snapshot = Snapshot(10, "representation", ("embedding",), {"representation": constant, "embedding": constant})
@@ -62,6 +72,7 @@ def test_a_constant_is_complete_without_any_reference() -> None:
         (layer(1.0, 0.5), layer(0.3, 0.5, offset=2.0)),  # learnt
         (layer(1.0, 1.0), layer(1.0, 1.0, seed=7)),  # nothing learnt
         (layer(0.01, 0.005), layer(1.0, 1.0)),  # smaller, but as informative: a norm, not complete
+        (layer(0.01, 0.01), layer(1.0, 1.0)),  # smaller and nothing else
         (layer(1.0, 1.0, offset=30.0), layer(1.0, 1.0)),  # a large mean fools the normalised std
     ],
 )

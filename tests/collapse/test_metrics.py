@@ -88,6 +88,34 @@ def test_variance_ratio_is_undefined_where_views_never_differ() -> None:
     assert of(views[:, 0], views=views)["variance_ratio"] is None
 
 
+def test_the_median_ratio_is_blind_to_a_few_images_thrown_far_out() -> None:
+    rng = np.random.default_rng(0)
+    views = 0.01 * rng.standard_normal((200, 1, 16)) + 0.1 * rng.standard_normal((200, 4, 16))
+    views[:6] += 1000 * rng.standard_normal((6, 1, 16))
+    values = of(views[:, 0], views=views)
+    assert values["variance_ratio"] is not None and values["variance_ratio"] > 1e3
+    assert values["median_variance_ratio"] == pytest.approx(
+        0.25, abs=0.06
+    )  # q views leave 1 / q of the noise in their mean
+    assert values["median_distance"] is not None and values["median_distance"] < 1
+
+
+def test_the_median_distance_of_a_gaussian_is_that_of_its_chi_distribution() -> None:
+    assert of(gaussian(20_000, 9))["median_distance"] == pytest.approx(
+        np.sqrt(8.3428), rel=0.01
+    )  # median of chi^2 with 9 d.o.f.
+
+
+def test_the_spread_of_directions_of_two_bundles_is_half_their_angle() -> None:
+    angle = np.deg2rad(40)
+    one, other = np.array([1.0, 0, 0]), np.array([np.cos(angle), np.sin(angle), 0])
+    z = np.repeat(np.stack([one, other]), 50, axis=0) * np.arange(1, 101)[:, None]  # lengths do not matter
+    assert of(z)["direction_spread"] == pytest.approx(1 - np.cos(angle / 2))
+    assert of(np.outer(np.arange(1, 9.0), np.ones(3)))["direction_spread"] == pytest.approx(0, abs=1e-12)
+    assert of(gaussian(2000, 64))["direction_spread"] == pytest.approx(1, abs=0.1)
+    assert of(np.zeros((5, 3)))["direction_spread"] is None
+
+
 def test_entropies_of_known_probabilities() -> None:
     half = np.tile([0.5, 0.5, 0, 0], (10, 1))
     both = np.r_[np.tile([1.0, 0, 0, 0], (5, 1)), np.tile([0, 1.0, 0, 0], (5, 1))]
@@ -98,7 +126,14 @@ def test_entropies_of_known_probabilities() -> None:
     assert of(gaussian(10, 4), probabilities=both, entropies=entropy(both, axis=1))["mean_entropy"] == 0
 
 
-SHAPE_ONLY = ("effective_rank", "spectral_entropy_rank", "rank_ceiling", "mean_share", "normalised_std")
+SHAPE_ONLY = (
+    "direction_spread",
+    "effective_rank",
+    "spectral_entropy_rank",
+    "rank_ceiling",
+    "mean_share",
+    "normalised_std",
+)
 
 
 @settings(max_examples=30, deadline=None)

@@ -22,7 +22,7 @@ def test_a_reproduced_study_leaves_a_report_and_runs(clone: Clone) -> None:
     runs = clone.mlflow_runs()
     cells = [key for key in runs if "/cell/" in key]
     assert len(cells) == 6
-    pretrain = next(run for key, run in runs.items() if "/pretrain@simsiam/" in key)
+    pretrain = next(run for key, run in runs.items() if "/pretrain/simsiam/0/" in key)
     assert isinstance(pretrain, dict)
     assert [step for step, _ in pretrain["metrics"]["loss"]] == list(range(1, 11))
 

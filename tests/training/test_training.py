@@ -220,7 +220,7 @@ def test_calibrated_batch_norm_normalises_clean_training_images(
     method: Method = build(study.regimes["simsiam"], study.backbones["resnet"], 32, 10)
     normalise = Normalisation.of(manifest.mean, manifest.std)
     images = torch.from_numpy(splits["train"].images)
-    calibrate_batch_norm(method, images, normalise, 32)
+    calibrate_batch_norm(method, images, normalise)
     inputs: list[torch.Tensor] = []
     norm = method.backbone.bn  # type: ignore[union-attr]
     handle = norm.register_forward_hook(lambda module, given, out: inputs.append(out.clone()))  # type: ignore[union-attr]

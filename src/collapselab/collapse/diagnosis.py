@@ -5,6 +5,7 @@ At present three kinds are known: complete, one-hot and uniform. The others are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ KNOWN = ("complete", "one-hot", "uniform")
 # Kinds that make the headline when they hold where the loss acts, rather than at the representation.
 AT_THE_LOSS = ("complete", "one-hot", "uniform", "prototype")
 VERDICT_FROM = 0.5
+TINY = 1e-30  # stands for 0 inside a logarithm
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,26 @@ class Threshold:
 
 THRESHOLDS = {
     "complete/view-ratio-to-start": Threshold(
+        2.0,
         1.0,
-        0.3,
-        "between-image over within-view variance against the same layer at initialisation, where 1 is unchanged",
+        "median between-image over within-view variance against initialisation: training set images no further apart",
     ),
-    "complete/std-to-start": Threshold(
-        0.7,
-        0.1,
-        "normalised std against initialisation: alone it would be fooled by a large mean, so both must have fallen",
+    "complete/log-distance-to-start": Threshold(
+        math.log(0.2),
+        math.log(0.02),
+        "a typical image's distance from the middle: networks that merely learn nothing keep .15 and more",
+    ),
+    "complete/log-direction-to-start": Threshold(
+        math.log(0.3),
+        math.log(0.03),
+        "spread of directions: kept where outputs have only become smaller, which is no complete collapse",
     ),
     "one-hot/mean-entropy": Threshold(0.2, 0.0, "E h(p) / ln K: each image is decided"),
     "one-hot/marginal-entropy": Threshold(0.4, 0.0, "h(mean p) / ln K: all images decide for the same few prototypes"),
     "uniform/gap": Threshold(0.02, 0.0, "(ln K - E h(p)) / ln K: nothing is said about any image"),
     "uniform/gap-to-start": Threshold(
-        0.9,
-        0.1,
+        0.5,
+        0.05,
         "the same gap against initialisation, where small logits look uniform too: training must have closed it",
     ),
 }
@@ -129,18 +136,23 @@ def _complete(evidence: Evidence, now: Values, before: Values) -> Finding | None
     """All inputs map to one vector: the spread is rounding, or has fallen to view noise since initialisation."""
     if not evidence.moments.resolved():
         return Finding(1.0, "the spread between images is rounding noise: every image gives the same vector")
-    ratio, ratio_before = now.get("variance_ratio"), before.get("variance_ratio")
-    std, std_before = now["normalised_std"], before.get("normalised_std")
-    if ratio is None or not ratio_before or std is None or not std_before:
+    names = ("median_variance_ratio", "median_distance", "direction_spread")
+    pairs = [(now.get(name), before.get(name)) for name in names]
+    if any(value is None or not start for value, start in pairs):
         return None
+    (ratio, ratio_before), (distance, distance_before), (spread, spread_before) = (
+        (max(value or 0.0, TINY), start or TINY) for value, start in pairs
+    )
     severity = min(
         _graded("complete/view-ratio-to-start", ratio / ratio_before),
-        _graded("complete/std-to-start", std / std_before),
+        _graded("complete/log-distance-to-start", math.log(distance / distance_before)),
+        _graded("complete/log-direction-to-start", math.log(spread / spread_before)),
     )
     return Finding(
         severity,
-        f"between-image over within-view variance is {ratio:.2g} ({ratio_before:.2g} at initialisation), "
-        f"normalised std {std:.2g} ({std_before:.2g})",
+        f"a typical image lies {distance:.2g} from the middle of all ({distance_before:.2g} at initialisation), "
+        f"which is {ratio:.2g} times the variance of its views ({ratio_before:.2g}); "
+        f"typical 1 - cosine to the common direction {spread:.2g} ({spread_before:.2g})",
     )
 
 

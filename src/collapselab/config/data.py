@@ -13,7 +13,21 @@ FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(ordered)]
 PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(ordered)]
 
 
-class Digits(Strict):
+class Normalise(Strict):
+    """Channel statistics that images are normalised with, on a 0 to 1 scale."""
+
+    mean: tuple[Fraction, Fraction, Fraction]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+
+class Source(Strict):
+    """What every data set may name."""
+
+    normalisation: Normalise | None = Field(None, description="null: the training images' own mean and std")
+    seed: Seed = 0
+
+
+class Digits(Source):
     """scikit-learn's 1,797 handwritten digits, drawn on a canvas: real images without a download."""
 
     source: Literal["digits"]
@@ -26,10 +40,9 @@ class Digits(Strict):
     brightness: FractionRange = Field(description="grey value of the brightest stroke, fraction of white")
     noise: Fraction = Field(description="standard deviation of the sensor noise, fraction of white")
     colours: bool = Field(description="random colours for stroke and background, recorded as factors")
-    seed: Seed = 0
 
 
-class Cifar10(Strict):
+class Cifar10(Source):
     """CIFAR-10 from data/raw/cifar10 (original binary archive or image folder), downloaded when absent."""
 
     source: Literal["cifar10"]
@@ -38,10 +51,9 @@ class Cifar10(Strict):
     )
     validation: Count = Field(description="images taken from the training part and never trained on")
     test: Count | None = Field(None, description="test images kept, balanced over classes; null for all 10,000")
-    seed: Seed = 0
 
 
-class Folder(Strict):
+class Folder(Source):
     """Any image folder: one subfolder a class, under train/ and test/ or directly (then split by seed)."""
 
     source: Literal["folder"]
@@ -51,7 +63,6 @@ class Folder(Strict):
     test: Fraction = Field(
         description="fraction of each class kept for the test where the folder has no test/ of its own"
     )
-    seed: Seed = 0
 
 
 SOURCES: dict[str, type[Digits | Cifar10 | Folder]] = {"digits": Digits, "cifar10": Cifar10, "folder": Folder}

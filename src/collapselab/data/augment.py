@@ -15,7 +15,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from collapselab.config.data import Branch, Crop, Erase, Jitter
+from collapselab.config.data import Branch, Crop, Erase, Jitter, Source
+from collapselab.data.dataset import Manifest
 
 ATTEMPTS = 10  # torchvision draws a box up to ten times until it fits
 
@@ -31,8 +32,15 @@ class Normalisation:
 
     @classmethod
     def of(cls, mean: list[float], std: list[float], device: torch.device | str = "cpu") -> Normalisation:
-        """From a manifest; a channel without variance is left unscaled."""
+        """From lists of three; a channel without variance is left unscaled."""
         return cls(torch.tensor(mean, device=device), torch.tensor([value or 1.0 for value in std], device=device))
+
+    @classmethod
+    def for_data(cls, config: Source, manifest: Manifest, device: torch.device | str = "cpu") -> Normalisation:
+        """What the study names, else the training images' own statistics."""
+        chosen = config.normalisation
+        mean, std = (list(chosen.mean), list(chosen.std)) if chosen else (manifest.mean, manifest.std)
+        return cls.of(mean, std, device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """[N, 3, H, W] on a 0 to 1 scale -> normalised."""

@@ -17,7 +17,8 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "knn": (
         "k-NN over training",
         "Share of validation images whose class a weighted k-NN names correctly, from the representation. A curve "
-        "that stays on its dotted line has learnt nothing that k-NN can see.",
+        "that stays on its dotted line has learnt nothing that k-NN can see. Its bank is smaller than the table's, and so "
+        "are its values.",
     ),
     "std": (
         "Normalised standard deviation",

@@ -12,7 +12,8 @@ from collapselab.report.inputs import NOT_TERMS, TOKENS, Floats, Results, Run, S
 
 POINTS = 100  # of a curve that is drawn or written, at most
 CEILING = "highest attainable, min(N - 1, d)"
-SMALLEST = 1e-20  # eigenvalues below it are drawn and written as it: rounding noise, or none at all
+SMALLEST = 1e-20  # eigenvalues below it are written as it: a logarithm has to end somewhere
+DEEPEST = -16.0  # log10 of eigenvalues below it are drawn at it: no more than rounding noise lies there
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Chart:
     Attributes:
         reference: what the dotted lines are.
         steps: whether x is training steps; otherwise eigenvalue indices.
-        floor: values at or below it are drawn at it (log axes).
+        floor: values below it are drawn at it.
     """
 
     name: str
@@ -135,7 +136,7 @@ def token_spectra(results: Results) -> Chart:
             if key in runs[0].spectra:
                 lines = [_spectrum(runs, key, -1, 0, layer)], [_spectrum(runs, key, 0, 0, layer)]
                 panels.append(_panel(f"{regime}: {layer}", runs, *lines))
-    return Chart("token-spectra", "index", "log10 eigenvalue", panels, "step 0", steps=False)
+    return Chart("token-spectra", "index", "log10 eigenvalue", panels, "step 0", steps=False, floor=DEEPEST)
 
 
 def spectra(results: Results) -> Chart:
@@ -144,7 +145,7 @@ def spectra(results: Results) -> Chart:
         layers = [(place, layer) for place, layer in enumerate(runs[0].layers) if layer in runs[0].spectra]
         last, first = ([_spectrum(runs, layer, at, place, layer) for place, layer in layers] for at in (-1, 0))
         panels.append(_panel(regime, runs, last, first))
-    return Chart("spectra", "index", "log10 eigenvalue", panels, "random initialisation", steps=False)
+    return Chart("spectra", "index", "log10 eigenvalue", panels, "random initialisation", steps=False, floor=DEEPEST)
 
 
 def mean_spectrum(runs: Sequence[Run], layer: str, at: int) -> tuple[Floats, Floats]:

@@ -13,7 +13,7 @@ from collapselab.errors import UserError
 from collapselab.files import read_json, sha256, sha256_file
 
 SCHEMA = 1
-OURS = ("src/", "stages/")  # dependencies of a stage that are code
+OURS = ("src/", "stages")  # dependencies of a stage that are code
 
 
 def provenance(params: dict[str, Any], root: Path = Path()) -> dict[str, Any]:
@@ -71,7 +71,9 @@ def dependencies(params: dict[str, Any], root: Path = Path()) -> list[str]:
         for dependency in (stage.get("do") or stage).get("deps") or []:
             path = next(iter(dependency)) if isinstance(dependency, Mapping) else str(dependency)
             found.update(_filled(path, params) if "foreach" in stage else [path])
-    return sorted(path for path in found if path.startswith(OURS))
+    ours = sorted(path for path in found if path.startswith(OURS))
+    # A folder of which other stages name parts (the report names whole rooms, to be made again) says nothing that they don't.
+    return [path for path in ours if not any(other.startswith(f"{path}/") for other in ours)]
 
 
 def _filled(path: str, params: dict[str, Any]) -> list[str]:

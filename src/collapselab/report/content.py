@@ -40,11 +40,9 @@ def findings(results: Results) -> list[str]:
     collapsed = {name: verdict_of(runs) for name, runs in results.regimes.items()}
     bad = [f"{name} ({', '.join(kinds)})" for name, kinds in collapsed.items() if kinds]
     healthy = [name for name, kinds in collapsed.items() if not kinds]
-    learnt = [
-        f"{name} ({signed(gain(results.regimes[name]))})"
-        for name in healthy
-        if gain(results.regimes[name]) >= NOTHING_LEARNT
-    ]
+    gains = {name: gain(runs) for name, runs in results.regimes.items()}
+    learnt = [f"{name} ({signed(gains[name])})" for name in healthy if gains[name] >= NOTHING_LEARNT]
+    worse = [f"{name} ({signed(points)})" for name, points in gains.items() if points <= -NOTHING_LEARNT]
     sentences = [f"Collapsed: {_list(bad)}." if bad else "No regime collapsed in a way that is diagnosed."]
     if learnt:
         sentences.append(f"Healthy, and above their own initialisation by that many k-NN points: {_list(learnt)}.")
@@ -54,7 +52,17 @@ def findings(results: Results) -> list[str]:
             f"Within {NOTHING_LEARNT:g} points of their own initialisation, so nothing learnt that k-NN can see: "
             f"{_list(idle)}."
         )
-    return sentences
+    if worse:
+        sentences.append(f"Below their own initialisation: {_list(worse)}.")
+    return [*sentences, _against_pixels(results)]
+
+
+def _against_pixels(results: Results) -> str:
+    pixels = results.pixels["knn"]
+    better = [
+        name for name, runs in results.regimes.items() if mean(run.score("knn", "final") for run in runs) > pixels
+    ]
+    return f"Better than k-NN on raw pixels ({percent(pixels)}): {_list(better) or 'none'}."
 
 
 def nothing_learnt(results: Results) -> list[str]:
@@ -154,7 +162,7 @@ def _grid_caption(grid: dict[str, Any]) -> str:
     branches: dict[str, list[str]] = {}
     for entry in grid["seen_by"]:
         branches.setdefault(entry["branch"], []).append(entry["regime"])
-    seen = "; ".join(f"{branch} of {_list(regimes)}" for branch, regimes in branches.items())
+    seen = "; ".join(f"{_list(regimes)} (as {branch})" for branch, regimes in branches.items())
     what = PREVIEWS[grid["kind"]]
     return f"{what} Seen by {seen}."
 
@@ -167,7 +175,7 @@ def _steps(results: Results) -> str:
 def _seeds_of(results: Results) -> str:
     common = sorted({run.seed for run in results.runs})
     own = [
-        f"{name} {_seeds([run.seed for run in runs])}"
+        f"{name}: {_seeds([run.seed for run in runs])}"
         for name, runs in results.regimes.items()
         if len(runs) != len(common)
     ]
@@ -175,7 +183,7 @@ def _seeds_of(results: Results) -> str:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {_list([str(seed) for seed in seeds])}"
+    return f"Seed{'s' if len(seeds) > 1 else ''} {_list([str(seed) for seed in seeds])}"
 
 
 def _count(number: int, one: str, many: str = "") -> str:

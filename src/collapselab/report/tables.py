@@ -140,7 +140,7 @@ def signed(points: float) -> str:
 
 
 def short(value: float) -> str:
-    """Three significant digits, for reading."""
+    """Four significant digits, for reading: enough to tell an entropy from log K."""
     if not np.isfinite(value):
         return NONE
-    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "\N{MINUS SIGN}")
+    return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "\N{MINUS SIGN}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,7 +16,7 @@ from collapselab.files import read_json
 def print_summary(folder: Path, comparison: str | None) -> None:
     """Print the regimes of reports/<study> with their verdicts, where the report is, and how to open MLflow."""
     metrics = read_json(folder / "metrics.json")
-    console = Console(soft_wrap=True)
+    console = Console() if sys.stdout.isatty() else Console(width=110)  # whole words in a log
     console.print(_table(metrics))
     print(f"report   {folder / 'report.html'}  (or {folder / 'report.md'})")
     print("MLflow   make ui")
@@ -26,7 +27,7 @@ def print_summary(folder: Path, comparison: str | None) -> None:
 def _table(metrics: dict[str, Any]) -> Table:
     table = Table(title=f"study {metrics['study']}", title_justify="left")
     for heading in ("regime", "verdict", "k-NN", "at init", "linear", "loss"):
-        table.add_column(heading, justify="left" if heading in ("regime", "verdict") else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if heading in ("regime", "verdict") else "right", overflow="fold")
     for regime, runs in metrics["regimes"].items():
         verdict = _verdict([run["verdict"] for run in runs])
         table.add_row(regime, verdict, *(_mean(runs, key) for key in ("knn", "knn_init", "linear", "loss")))

@@ -27,12 +27,16 @@ class Tracked:
     comparison: str = ""
     notes: list[str] = field(default_factory=list)
 
-    def lines(self) -> list[str]:
-        """The outcome in words: what was done, what could not be, and where to look."""
-        serve = "`make ui`, then " if self.comparison.startswith(UI) else ""
+    def lines(self, port: int | None = None) -> list[str]:
+        """The outcome in words: what was done, what could not be, and where to look (`port`: of a UI that is about to run)."""
+        serve = "`make ui`, then " if self.comparison.startswith(UI) and port is None else ""
         done = f"MLflow: {self.created} runs logged, {self.kept} kept, {self.superseded} superseded"
-        where = [f"compare them: {serve}{self.comparison}"] if self.comparison else []
+        where = [f"compare them: {serve}{self.link(port)}"] if self.comparison else []
         return [done, *(f"not tracked: {note}" for note in self.notes), *where]
+
+    def link(self, port: int | None = None) -> str:
+        """The comparison, on the port that the local UI is served on."""
+        return self.comparison if port is None else self.comparison.replace(UI, f"http://127.0.0.1:{port}", 1)
 
 
 @dataclass

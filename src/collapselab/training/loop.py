@@ -92,7 +92,7 @@ def run_cell(
     `advance(step, steps)` is called after each step, for progress.
     """
     config = cell.study.regimes[cell.regime]
-    normalise = Normalisation.of(manifest.mean, manifest.std, cell.device)
+    normalise = Normalisation.for_data(cell.study.data, manifest, cell.device)
     images = {name: torch.from_numpy(split.images).to(cell.device) for name, split in splits.items()}
     augmentation = cell.study.augmentations[config.augmentation]
     torch.manual_seed(torch_seed(cell.seed, "weights"))
@@ -109,7 +109,7 @@ def run_cell(
     snapshots = cell.study.training.snapshots
     probe = make_probe(images["validation"], splits["validation"].labels, snapshots, augmentation, normalise, cell.seed)
     evaluated = {name: (images[name], splits[name].labels) for name in ("train", "test")}
-    calibrate_batch_norm(method, images["train"], normalise, config.batch_size)
+    calibrate_batch_norm(method, images["train"], normalise)
     write_features(out / "features-initial.safetensors", method, evaluated, normalise, step=0)
     with History(out / "history.csv") as history:
         _train(cell, method, loader, probe, normalise, history, out / "snapshots", advance)

@@ -161,7 +161,7 @@ def write_features(
     )
 
 
-def calibrate_batch_norm(method: Method, images: Tensor, normalise: Normalisation, batch_size: int) -> None:
+def calibrate_batch_norm(method: Method, images: Tensor, normalise: Normalisation) -> None:
     """Set the running statistics of batch norm to averages over clean training images.
 
     At initialisation they are mean 0 and variance 1, which no network of this kind has: a random initialisation measured
@@ -177,8 +177,8 @@ def calibrate_batch_norm(method: Method, images: Tensor, normalise: Normalisatio
     with evaluating(method):
         for norm in norms:
             norm.train()
-        for start in range(0, len(images) - batch_size + 1, batch_size):
-            method.features(clean(images[start : start + batch_size], normalise))
+        for chunk in torch.split(images, CHUNK):
+            method.features(clean(chunk, normalise))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 

@@ -15,8 +15,8 @@ from collapselab.config.study import Study, load_study
 from collapselab.data.augment import Normalisation, augment, width
 from collapselab.data.dataset import Manifest, Split
 from collapselab.files import read_json, write_json
+from collapselab.preview import DRAWS, FIRST, GAP, IMAGES, LABEL, contact_sheet, write_preview
 from collapselab.randomness import uniforms
-from collapselab.report.preview import DRAWS, FIRST, GAP, IMAGES, LABEL, contact_sheet, write_preview
 
 SEED, SIDE, SCALE = 3, 32, 3
 STUDENT = {"flip": 0.5, "erase": {"scale": [0.4, 0.5]}}

@@ -77,7 +77,7 @@ class Source:
     def __init__(self, study: Study, train: Split, manifest: Manifest) -> None:
         self.study, self.classes = study, manifest.classes
         self.images, self.labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
-        self.normalise = Normalisation.of(manifest.mean, manifest.std)
+        self.normalise = Normalisation.for_data(study.data, manifest)
 
     def views(self, augmentation: Augmentation, size: int, epoch: int, *, shuffle: bool) -> dict[str, list[Pixels]]:
         """The first `size` images of an epoch as each branch and view shows them, un-normalised."""
