@@ -3,7 +3,7 @@ PYTHON ?= python3
 STUDY ?=
 BIN := .venv/bin
 UV_VERSION := 0.13.9
-export MLFLOW_DISABLE_TELEMETRY := true
+QUIET := $(shell [ -t 2 ] || echo --quiet)  # progress on a terminal, nothing in a log
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -18,7 +18,7 @@ install: .venv/installed ## .venv with the hash-locked dependencies
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else "Python 3.11 to 3.14 is needed, $(PYTHON) is %d.%d: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	$(BIN)/uv pip sync $(QUIET) --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
 	@touch $@
