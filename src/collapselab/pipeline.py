@@ -112,6 +112,8 @@ def reproduce(study: Study, jobs: int) -> None:
     Raises UserError where a stage fails.
     """
     started = time.time()
+    # Stages are run as `python ...`: this environment's, also where it was not activated.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     names = stale_cells()
     if len(names) > 1 and jobs > 1:
         _checked("repro", "--quiet", "--single-item", "download")

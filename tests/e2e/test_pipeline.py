@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -94,7 +96,9 @@ def test_plain_and_parallel_runs_give_the_same_bytes(clone: Clone) -> None:
     before = clone.versioned()
     shutil.rmtree(clone.root / "runs")
     shutil.rmtree(clone.root / ".dvc/cache")
-    output = clone.run("collapselab", "repro", "--jobs", "2").stdout
+    # As a person calls it who did not activate the environment.
+    command = str(Path(sys.executable).parent / "collapselab")
+    output = clone.run(command, "repro", "--jobs", "2", PATH=os.defpath + ":/usr/local/bin").stdout
     assert "pretrain@simsiam" in output and "report   reports/tiny/report.html" in output
     assert clone.versioned() == before
 
