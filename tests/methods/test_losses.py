@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from collapselab.config.training import ResNet, ViT
+from collapselab.data.loader import Batch
 from collapselab.methods import METHODS, build, simclr, simsiam, supervised, token_distillation, vicreg
-from collapselab.methods.base import Batch, Method, Progress, Softmax, cosine_between, move_towards
+from collapselab.methods.base import Method, Progress, Softmax, cosine_between, move_towards
 
 RESNET = ResNet(architecture="resnet", widths=[4, 8], blocks=[1, 1], stem_stride=2)
 VIT = ViT(architecture="vit", patch=8, width=16, depth=1, heads=2, mlp=32, dropout=0.1)

@@ -57,7 +57,9 @@ class Folder(Source):
     """Any image folder: one subfolder a class, under train/ and test/ or directly (then split by seed)."""
 
     source: Literal["folder"]
-    path: str = Field(description="the folder, absolute or relative to the repository's root")
+    path: str = Field(
+        description="the folder, from the root of the repository; after a change of its images: `dvc repro -f download`"
+    )
     size: int = Field(ge=8, le=512, description="side of the square that images are resized and cropped to, pixels")
     validation: Fraction = Field(description="fraction of each class's training images kept for validation")
     test: Fraction = Field(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,8 +12,16 @@ from torch import Tensor
 from collapselab.config.data import Augmentation
 from collapselab.data import augment
 from collapselab.data.augment import Normalisation
-from collapselab.methods.base import Batch
 from collapselab.randomness import uniforms
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the loader gives: normalised views [N, 3, H, W] by branch, labels [N], and addressed draws."""
+
+    images: Mapping[str, list[Tensor]]
+    labels: Tensor
+    uniforms: Callable[[str, int], Tensor]  # (purpose, columns) -> [N, columns] in [0, 1)
 
 
 class Loader:

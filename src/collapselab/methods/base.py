@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from collapselab.config.base import nearest
 from collapselab.config.training import Regime, ResNet, ViT
+from collapselab.data.loader import Batch
 from collapselab.errors import UserError
 
 Outputs = dict[str, Tensor]
@@ -34,15 +35,6 @@ Gather = Callable[[Tensor], Tensor]
 
 def identity(x: Tensor) -> Tensor:
     return x
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What the loader gives: normalised views [N, 3, H, W] by branch, labels [N], and addressed draws."""
-
-    images: Mapping[str, list[Tensor]]
-    labels: Tensor
-    uniforms: Callable[[str, int], Tensor]  # (purpose, columns) -> [N, columns] in [0, 1)
 
 
 @dataclass(frozen=True)
@@ -77,6 +69,9 @@ class Softmax:
 
     temperature: float = 1.0
     centre: Tensor | None = None
+
+    def to_cpu(self) -> Softmax:
+        return Softmax(self.temperature, None if self.centre is None else self.centre.cpu())
 
     def __call__(self, logits: Tensor) -> Tensor:
         """[..., K] -> [..., K], rows sum to one."""

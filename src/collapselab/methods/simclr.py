@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from collapselab.backbones import Backbone, pooled
+from collapselab.backbones import Backbone
 from collapselab.config.base import Count, PositiveFloat
 from collapselab.config.training import Optimiser, Regime
-from collapselab.methods.base import Gather, Guard, Method, Outputs, Views, identity
-from collapselab.methods.heads import mlp
+from collapselab.methods.base import Gather, Guard, Outputs, identity
+from collapselab.methods.joint_embedding import JointEmbedding
 
 
 class SimCLRConfig(Regime):
@@ -29,12 +29,11 @@ class SimCLRConfig(Regime):
     negatives: bool = Field(True, description="false drops the denominator of the loss: attraction alone")
 
 
-class SimCLR(Method):
+class SimCLR(JointEmbedding):
     """NT-Xent over the 2N views of a batch (equation 1)."""
 
     name: ClassVar[str] = "simclr"
     Config: ClassVar[type[Regime]] = SimCLRConfig
-    branches: ClassVar[dict[str, int]] = {"view": 2}
     guards: ClassVar[tuple[Guard, ...]] = (
         Guard(
             "negatives",
@@ -46,14 +45,8 @@ class SimCLR(Method):
     )
 
     def __init__(self, config: SimCLRConfig, backbone: Backbone, classes: int) -> None:
-        super().__init__()
+        super().__init__(backbone, config.projector)
         self.config = config
-        self.backbone = backbone
-        self.projector = mlp([backbone.width, *config.projector])
-
-    def forward(self, views: Views) -> Outputs:
-        first, second = (self.projector(pooled(self.backbone(view))) for view in views.images["view"])
-        return {"z1": first, "z2": second}
 
     def loss(self, outputs: Outputs, gather: Gather = identity) -> dict[str, Tensor]:
         z1, z2 = (F.normalize(gather(outputs[name]), dim=-1) for name in ("z1", "z2"))
@@ -62,10 +55,6 @@ class SimCLR(Method):
             return {"loss": attraction, "attraction": attraction}
         repulsion = log_denominator(torch.cat([z1, z2]), self.config.temperature)
         return {"loss": attraction + repulsion, "attraction": attraction, "repulsion": repulsion}
-
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        representation = pooled(self.backbone(images))
-        return {"representation": representation, "embedding": self.projector(representation)}
 
 
 def log_denominator(z: Tensor, temperature: float) -> Tensor:

@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from collapselab.backbones import Backbone, pooled
+from collapselab.backbones import Backbone
 from collapselab.config.base import Count, PositiveFloat
 from collapselab.config.training import Optimiser, Regime
-from collapselab.methods.base import Gather, Guard, Method, Outputs, Views, identity
+from collapselab.methods.base import Gather, Guard, Outputs, Views, identity
 from collapselab.methods.heads import mlp
+from collapselab.methods.joint_embedding import JointEmbedding
 
 
 class SimSiamConfig(Regime):
@@ -30,12 +31,11 @@ class SimSiamConfig(Regime):
     stop_gradient: bool = Field(True, description="whether the target branch is taken as a constant")
 
 
-class SimSiam(Method):
+class SimSiam(JointEmbedding):
     """L = D(p1, stopgrad(z2)) / 2 + D(p2, stopgrad(z1)) / 2, D the negative cosine (equations 1 to 4)."""
 
     name: ClassVar[str] = "simsiam"
     Config: ClassVar[type[Regime]] = SimSiamConfig
-    branches: ClassVar[dict[str, int]] = {"view": 2}
     guards: ClassVar[tuple[Guard, ...]] = (
         Guard(
             "stop-gradient",
@@ -54,26 +54,20 @@ class SimSiam(Method):
     )
 
     def __init__(self, config: SimSiamConfig, backbone: Backbone, classes: int) -> None:
-        super().__init__()
+        super().__init__(backbone, config.projector, last_norm=True)  # the published projector ends in a batch norm
         self.config = config
-        self.backbone = backbone
-        self.projector = mlp([backbone.width, *config.projector], last_norm=True)
         width = config.projector[-1]
         self.predictor = mlp([width, config.predictor_hidden, width]) if config.predictor == "mlp" else nn.Identity()
 
     def forward(self, views: Views) -> Outputs:
-        first, second = (self.projector(pooled(self.backbone(view))) for view in views.images["view"])
-        return {"z1": first, "z2": second, "p1": self.predictor(first), "p2": self.predictor(second)}
+        outputs = super().forward(views)
+        return outputs | {"p1": self.predictor(outputs["z1"]), "p2": self.predictor(outputs["z2"])}
 
     def loss(self, outputs: Outputs, gather: Gather = identity) -> dict[str, Tensor]:
         z1, z2 = outputs["z1"], outputs["z2"]
         if self.config.stop_gradient:
             z1, z2 = z1.detach(), z2.detach()
         return {"loss": (negative_cosine(outputs["p1"], z2) + negative_cosine(outputs["p2"], z1)) / 2}
-
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        representation = pooled(self.backbone(images))
-        return {"representation": representation, "embedding": self.projector(representation)}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         body = [*self.backbone.parameters(), *self.projector.parameters()]

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from collapselab.backbones import Backbone, pooled
+from collapselab.backbones import Backbone
 from collapselab.config.base import Count
 from collapselab.config.training import Optimiser, Regime
-from collapselab.methods.base import Gather, Guard, Method, Outputs, Views, identity
-from collapselab.methods.heads import mlp
+from collapselab.methods.base import Gather, Guard, Outputs, identity
+from collapselab.methods.joint_embedding import JointEmbedding
 
 EPSILON = 1e-4  # inside the square root of the variance term (section 4.1)
 Weight = Annotated[float, Field(ge=0)]
@@ -33,7 +33,7 @@ class VICRegConfig(Regime):
     covariance: Weight = Field(1.0, description="weight of the squared off-diagonal covariances (nu)")
 
 
-class VICReg(Method):
+class VICReg(JointEmbedding):
     """lambda s(Z, Z') + mu (v(Z) + v(Z')) + nu (c(Z) + c(Z')) (equation 6).
 
     s is the mean squared difference over images and dimensions, as in the paper's algorithm 1, for which its weights are
@@ -42,7 +42,6 @@ class VICReg(Method):
 
     name: ClassVar[str] = "vicreg"
     Config: ClassVar[type[Regime]] = VICRegConfig
-    branches: ClassVar[dict[str, int]] = {"view": 2}
     guards: ClassVar[tuple[Guard, ...]] = (
         Guard(
             "variance",
@@ -61,14 +60,8 @@ class VICReg(Method):
     )
 
     def __init__(self, config: VICRegConfig, backbone: Backbone, classes: int) -> None:
-        super().__init__()
+        super().__init__(backbone, config.projector)
         self.config = config
-        self.backbone = backbone
-        self.projector = mlp([backbone.width, *config.projector])
-
-    def forward(self, views: Views) -> Outputs:
-        first, second = (self.projector(pooled(self.backbone(view))) for view in views.images["view"])
-        return {"z1": first, "z2": second}
 
     def loss(self, outputs: Outputs, gather: Gather = identity) -> dict[str, Tensor]:
         invariance = F.mse_loss(outputs["z1"], outputs["z2"])
@@ -78,10 +71,6 @@ class VICReg(Method):
         weights = self.config
         loss = weights.invariance * invariance + weights.variance * variance + weights.covariance * covariance
         return {"loss": loss, "invariance": invariance, "variance": variance, "covariance": covariance}
-
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        representation = pooled(self.backbone(images))
-        return {"representation": representation, "embedding": self.projector(representation)}
 
 
 def variance_term(z: Tensor) -> Tensor:

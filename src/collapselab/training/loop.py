@@ -16,11 +16,11 @@ from torch import Tensor
 from collapselab.config.study import Study, image_size
 from collapselab.data.augment import Normalisation
 from collapselab.data.dataset import Manifest, Split
-from collapselab.data.loader import Loader
+from collapselab.data.loader import Batch, Loader
 from collapselab.errors import UserError
 from collapselab.files import save_arrays, write_json
 from collapselab.methods import METHODS, build
-from collapselab.methods.base import Batch, Method, Progress
+from collapselab.methods.base import Method, Progress
 from collapselab.randomness import torch_seed
 from collapselab.training.schedules import build_optimiser, learning_rate, set_rate
 from collapselab.training.snapshots import (

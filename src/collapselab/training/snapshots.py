@@ -203,12 +203,12 @@ def _in_chunks(
 
 def _token_sums(tokens: Tensor) -> dict[str, Tensor]:
     """Sums that token statistics need, in place of the tokens [N, T, d] themselves."""
-    flat = tokens.flatten(0, 1).double()
+    flat = tokens.flatten(0, 1).cpu().double()  # MPS has no float64
     return {"position": tokens.mean(0), "moment": flat.T @ flat / len(flat)}
 
 
 def _probabilities(tokens: Tensor, softmax: Softmax) -> dict[str, Tensor]:
-    p = softmax(tokens.double())
+    p = softmax.to_cpu()(tokens.cpu().double())
     entropy = -torch.special.xlogy(p, p).sum(-1)
     sums = {"probability": p.mean(1), "entropy": entropy.mean(1)}
     if tokens.shape[1] > 1:
