@@ -35,7 +35,7 @@ track: install ## project the files of runs/ into MLflow by hand
 test: install ## fast tests, the pipeline on a tiny study among them
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: install ## every test, also what takes many minutes
+test-all: install ## every test, the default study in full among them: before a release
 	$(BIN)/python -m pytest
 
 lint: install ## ruff, its formatter too

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from _stage import stage
 
+import torch
+
 from collapselab.config.study import load_evaluation, read_params
 from collapselab.data.dataset import load_split
 from collapselab.evaluation.knn import accuracy, judge
@@ -14,6 +16,7 @@ from collapselab.runs import by_regime
 @stage
 def main() -> None:
     params = read_params()
+    torch.set_num_threads(1)  # the bytes of a result may not depend on the number of cores
     config = load_evaluation(params).knn
     train, test = (load_split(Path("data") / params["data"]["source"], name) for name in ("train", "test"))
     baseline = accuracy(train.pixels(), train.labels, test.pixels(), test.labels, config)

@@ -96,7 +96,8 @@ def test_the_strength_sheet_starts_clean_and_draws_differ(
     tiles = _tiles(tmp_path / "strength-crops-view.png", 1 + DRAWS, IMAGES * (1 + DRAWS), named=False)
     rows = tiles.reshape(IMAGES, 1 + DRAWS, -1)
     np.testing.assert_array_equal(rows[:, 0], train.images[:IMAGES].transpose(0, 2, 3, 1).reshape(IMAGES, -1))
-    assert all(len(np.unique(row, axis=0)) == 1 + DRAWS for row in rows)
+    # A draw may take the whole image, and so equal the clean one; no two may be alike by more than that.
+    assert all(len(np.unique(row, axis=0)) >= DRAWS for row in rows)
 
 
 def test_the_index_says_whom_each_sheet_belongs_to(

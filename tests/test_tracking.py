@@ -103,7 +103,11 @@ class Fake:
         return {"schema": 1, "regimes": regimes}
 
     def knn(self, score: float) -> dict[str, Any]:
-        return self.linear(score) | {"curve": [{"step": 0, "knn": 0.1}, {"step": 5, "knn": 0.2}], "best": {}}
+        return self.linear(score) | {
+            "curve": [{"step": 0, "knn": 0.1}, {"step": 5, "knn": 0.2}],
+            "best": {},
+            "k": {"table": 20, "curve": 9},
+        }
 
     def linear(self, score: float) -> dict[str, Any]:
         return {"layers": {layer: {"initial": 0.2, "final": score} for layer in ("representation", "embedding")}}

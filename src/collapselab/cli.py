@@ -30,7 +30,7 @@ def enter_root() -> Path:
 @app.command()
 def repro(
     study: Annotated[str, typer.Option(help="copy studies/NAME.yaml to params.yaml first")] = "",
-    jobs: Annotated[int, typer.Option(min=0, help="regimes trained at a time; 0: as many as there are cores")] = 0,
+    jobs: Annotated[int, typer.Option(min=0, help="regimes trained at a time; 0: as many as the cores hold")] = 0,
 ) -> None:
     """Run the study of params.yaml: `dvc repro` with regimes in parallel, and a summary at the end."""
     root = enter_root()
@@ -41,7 +41,7 @@ def repro(
     if study:
         select(study, PARAMS)
     loaded = load_study()
-    reproduce(loaded, jobs or default_jobs())
+    reproduce(loaded, jobs or default_jobs(loaded))
     _summary(root, loaded.study)
 
 
@@ -105,14 +105,21 @@ def schema(out: Path) -> None:
 def main() -> None:
     """Entry point: a mistake of the user's is one message on stderr and exit code 2."""
     try:
-        app(standalone_mode=False)
+        sys.exit(app(standalone_mode=False) or 0)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except typer.Exit as error:
-        sys.exit(error.exit_code)
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command to go on", file=sys.stderr)
-        sys.exit(130)
+        _fail(f"error: {error}", 2)
+    except OSError as error:
+        _fail(f"error: {error.filename or 'a file'}: {error.strerror}", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted: run the same command to go on", 130)
+    except Exception as error:
+        # An unknown command or option, a value out of range: typer's copy of click is private, this method its mark.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        _fail(f"error: {message()} (see collapselab --help)", 2)
+
+
+def _fail(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -33,12 +34,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {path}: {error.strerror}. Free some space there, then run the command again."
-        ) from error
+        raise unwritable(path, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """The message for a file that the system refuses to write."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    mend = "Free some space there" if full else "Mend that"
+    return UserError(f"cannot write {path}: {error.strerror}. {mend}, then run the command again.")
 
 
 def write_text(path: Path, content: str) -> None:
@@ -87,11 +93,11 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[s
     write_bytes(path, save(ordered, metadata=metadata))
 
 
-def load_arrays(path: Path, names: Iterable[str] | None = None) -> Arrays:
-    """The named arrays of a safetensors file (all of them by default)."""
+def load_arrays(path: Path) -> Arrays:
+    """The arrays of a safetensors file."""
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: run `dvc repro` to make it") from error
     except SafetensorError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -114,6 +115,7 @@ def reproduce(study: Study, jobs: int) -> None:
     started = time.time()
     # Stages are run as `python ...`: this environment's, also where it was not activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    remove_leftovers(study)
     names = stale_cells()
     if len(names) > 1 and jobs > 1:
         _checked("repro", "--quiet", "--single-item", "download")
@@ -137,5 +139,23 @@ def _checked(*arguments: str) -> None:
         raise UserError(f"`dvc {' '.join(arguments)}` failed; its message stands above")
 
 
-def default_jobs() -> int:
-    return os.cpu_count() or 1
+def default_jobs(study: Study) -> int:
+    """Regimes at a time: as many as the cores hold with the study's threads; one where they would share a GPU."""
+    import torch
+
+    shared = study.training.device in ("cuda", "mps") or (
+        study.training.device == "auto" and (torch.cuda.is_available() or torch.backends.mps.is_available())
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if shared else max(1, cores // (study.training.threads or cores))
+
+
+def remove_leftovers(study: Study) -> None:
+    """Remove cells that params.yaml no longer names: DVC hashes their folder, and no other clone would have them.
+
+    Nothing is lost: they are outputs, and DVC's cache keeps them.
+    """
+    for folder in sorted((Path("runs") / study.study / "pretrain").glob("*")):
+        if folder.name not in study.regimes:
+            print(f"removing {folder}: params.yaml names no such regime any more")
+            shutil.rmtree(folder)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 def generator(seed: int, purpose: str, *address: int) -> np.random.Generator:
     """A Philox generator of its own for (seed, purpose, *address), for example (0, "order", epoch)."""
-    key = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *address])
+    key = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), len(address), *address])
     return np.random.Generator(np.random.Philox(key))
 
 

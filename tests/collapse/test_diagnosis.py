@@ -111,3 +111,17 @@ def test_a_collapse_at_the_loss_layer_makes_the_headline_and_one_elsewhere_does_
 def test_what_is_not_diagnosed_is_said() -> None:
     found = judged(layer(1.0, 1.0), layer(1.0, 1.0))
     assert set(found.undetermined) | {"complete", "one-hot", "uniform"} == set(KINDS)
+
+
+def test_most_images_at_one_point_is_complete_whatever_the_rest_does() -> None:
+    sample = np.ones((200, 16))
+    sample[:20] += 50 * RNG(0).standard_normal((20, 16))
+    views = np.repeat(sample[:, None], 4, axis=1)
+    assert judged(Evidence(sample=sample, views=views), layer(1.0, 1.0)).verdict == ["complete"]
+
+
+def test_without_views_or_reference_complete_is_undetermined_not_healthy() -> None:
+    plain = Evidence(sample=RNG(0).standard_normal((50, 8)))
+    found = diagnose(Snapshot(10, "representation", ("embedding",), {"representation": plain, "embedding": plain}))
+    assert found.verdict == [] and "views" in found.undetermined["complete"]
+    assert found.sentence.startswith("Undetermined at embedding")

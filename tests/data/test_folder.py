@@ -53,7 +53,7 @@ class TestLayouts:
     def test_split_by_seed(self, tmp_path: Path) -> None:
         _fill(tmp_path, {"b": 10, "a": 20})
         origin, classes, splits = folder.make(_config(tmp_path))
-        assert origin == f"image folder {tmp_path}, test images split off with seed 0"
+        assert origin == f"image folder {tmp_path.name}, test images split off with seed 0"
         assert classes == ["a", "b"]
         counts = {name: np.bincount(split.labels).tolist() for name, split in splits.items()}
         assert counts == {"test": [4, 2], "validation": [4, 2], "train": [12, 6]}  # a quarter of the 16 and 8 left
@@ -86,13 +86,13 @@ class TestLayouts:
     def test_relative_path_is_named_as_given(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         _fill(Path("my/images"), {"a": 3})
-        assert folder.make(_config("my/images"))[0].startswith("image folder my/images,")
+        assert folder.make(_config("my/images"))[0].startswith("image folder images,")
 
     def test_home_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv("USERPROFILE", str(tmp_path))
         _fill(tmp_path / "images", {"a": 3})
-        assert folder.make(_config("~/images"))[0].startswith("image folder ~/images,")
+        assert folder.make(_config("~/images"))[0].startswith("image folder images,")
 
     def test_others_than_images_are_passed_over(self, tmp_path: Path) -> None:
         _fill(tmp_path, {"a": 4})

@@ -83,7 +83,8 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
 def _cell(out: Path, name: str, seed: int, entry: dict[str, Any]) -> None:
     architecture = entry["backbone"].split("-")[0]
     config = {
-        "study": "fake", "regime": name, "seed": seed, "steps": STEPS[-1], "guards_off": entry["off"],
+        "study": "fake", "regime": name, "seed": seed, "steps": STEPS[-1], "device": "cpu", "threads": 1,
+        "guards_off": entry["off"],
         "config": {"method": entry["method"], "backbone": entry["backbone"]},
         "backbone": {"architecture": architecture},
         "snapshots": {"bank": 300, "queries": 212},
@@ -104,7 +105,7 @@ def _knn(seed: int, entry: dict[str, Any]) -> dict[str, Any]:
     initial, final = entry["knn"]
     curve = [{"step": step, "knn": initial + (final - initial) * place / 6} for place, step in enumerate(STEPS)]
     layers = {layer: {"initial": initial, "final": final + 0.02 * seed} for layer in layers_of(entry)}
-    return {"seed": seed, "layers": layers, "curve": curve, "best": curve[-1]}
+    return {"seed": seed, "layers": layers, "curve": curve, "best": curve[-1], "k": {"table": 20, "curve": 9}}
 
 
 def _diagnosis(seed: int, entry: dict[str, Any]) -> dict[str, Any]:

@@ -74,10 +74,19 @@ def test_a_foreach_names_the_methods_in_use(tree: Path, params: dict[str, Any]) 
 
 def test_a_folder_is_taken_file_by_file_without_caches(built: Path, params: dict[str, Any]) -> None:
     pipeline = built / "dvc.yaml"
-    pipeline.write_text(pipeline.read_text().replace("src/lab/report.py", "src/lab"))
+    pipeline.write_text(pipeline.read_text().replace("src/lab/report.py", "src/lab/room"))
+    (built / "src/lab/room/__pycache__").mkdir(parents=True)
+    (built / "src/lab/room/report.py").write_text("x = 1\n")
     write_report(built, params)
-    (built / "src/lab/__pycache__").mkdir()
-    (built / "src/lab/__pycache__/report.pyc").write_bytes(b"x")
+    (built / "src/lab/room/__pycache__/report.pyc").write_bytes(b"x")
     assert stale_reports(built) == []
-    (built / "src/lab/report.py").write_text("x = 2\n")
-    assert stale_reports(built) == ["reports/fake: src/lab/report.py changed"]
+    (built / "src/lab/room/report.py").write_text("x = 2\n")
+    assert stale_reports(built) == ["reports/fake: src/lab/room/report.py changed"]
+
+
+def test_a_folder_adds_nothing_where_other_stages_name_its_parts(built: Path, params: dict[str, Any]) -> None:
+    pipeline = built / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text().replace("src/lab/report.py", "src/lab/report.py, src/lab"))
+    assert stale_reports(built) == []
+    (built / "src/lab/methods/unused.py").write_text("")
+    assert stale_reports(built) == []

@@ -23,7 +23,7 @@ from collapselab.files import load_about, load_arrays, read_csv, read_json
 from collapselab.methods.base import Method, Progress
 from collapselab.training.loop import Cell, choose_device, run_cell
 from collapselab.training.schedules import build_optimiser, learning_rate, set_rate
-from collapselab.training.snapshots import calibrate_batch_norm, due, evaluating, make_probe, snapshot
+from collapselab.training.snapshots import calibrate_batch_norm, due, evaluating, make_probe, probe_rows, snapshot
 
 STUDY = Path(__file__).parents[1] / "tiny.yaml"
 CPU = torch.device("cpu")
@@ -82,7 +82,7 @@ def test_biases_and_norms_decay_nothing_and_group_rates_hold() -> None:
 
 
 def test_snapshots_are_due_at_the_start_early_on_at_epochs_ends_and_at_the_end() -> None:
-    config = Snapshots(bank=1, queries=1, view_images=1, log_steps=[0, 1, 2, 5, 500], epoch_interval=2)
+    config = Snapshots(bank=1, queries=1, view_images=2, log_steps=[0, 1, 2, 5, 500], epoch_interval=2)
     assert due(config, steps=70, per_epoch=10) == {0, 1, 2, 5, 20, 40, 60, 70}
 
 
@@ -174,7 +174,7 @@ def test_a_snapshot_is_taken_in_eval_mode_and_leaves_no_trace(
     normalise = Normalisation.of(manifest.mean, manifest.std)
     images = torch.from_numpy(splits["validation"].images)
     probe = make_probe(
-        images, splits["validation"].labels, study.training.snapshots, study.augmentations["pair"], normalise, 0
+        splits["validation"], images, study.training.snapshots, study.augmentations["pair"], normalise, 0
     )
     state = {name: value.clone() for name, value in method.state_dict().items()}
     first, second = snapshot(method, probe, normalise), snapshot(method, probe, normalise)
@@ -195,7 +195,7 @@ def test_token_sums_are_those_of_the_tokens(study: Study, splits: dict[str, Spli
     normalise = Normalisation.of(manifest.mean, manifest.std)
     images = torch.from_numpy(splits["validation"].images)
     probe = make_probe(
-        images, splits["validation"].labels, study.training.snapshots, study.augmentations["pair"], normalise, 0
+        splits["validation"], images, study.training.snapshots, study.augmentations["pair"], normalise, 0
     )
     arrays = snapshot(method, probe, normalise)
     with evaluating(method):
@@ -240,3 +240,57 @@ def test_a_loss_that_is_not_finite_stops_with_regime_and_step(
     broken = study.model_copy(update={"regimes": {"simsiam": wild}})
     with pytest.raises(UserError, match=r"regime simsiam, seed 0: the loss is .* at step"):
         run_cell(Cell(broken, "simsiam", 0, CPU), splits, manifest, tmp_path)
+
+
+def test_train_mode_snapshots_see_dropout_and_leave_no_trace(
+    study: Study, splits: dict[str, Split], manifest: Manifest
+) -> None:
+    from collapselab.methods import build
+
+    normalise = Normalisation.of(manifest.mean, manifest.std)
+    images = torch.from_numpy(splits["validation"].images)
+    for regime, backbone, augmentation in (("distillation", "vit", "pair"), ("simsiam", "resnet", "crops")):
+        torch.manual_seed(0)
+        method = build(study.regimes[regime], study.backbones[backbone], 32, 10)
+        probe = make_probe(
+            splits["validation"], images, study.training.snapshots, study.augmentations[augmentation], normalise, 0
+        )
+        before = {name: value.clone() for name, value in method.state_dict().items()}
+        arrays = snapshot(method, probe, normalise, ("eval", "train"))
+        layer = method.representation
+        assert not np.allclose(arrays[f"eval/clean/image/{layer}"], arrays[f"train/clean/image/{layer}"])
+        assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+def test_no_original_is_both_in_the_bank_and_among_the_queries(study: Study, splits: dict[str, Split]) -> None:
+    config = study.training.snapshots
+    bank, queries = probe_rows(splits["validation"], config)
+    original = splits["validation"].factors["original"]
+    assert len(bank) == config.bank and len(queries) == config.queries
+    assert not set(original[bank]) & set(original[queries])
+    with pytest.raises(UserError, match=r"snapshots\.bank = 59: the 60 validation images hold"):
+        probe_rows(splits["validation"], config.model_copy(update={"bank": 59}))
+
+
+def test_plain_splits_are_cut_in_their_own_order() -> None:
+    split = Split(np.zeros((9, 3, 8, 8), dtype=np.uint8), np.zeros(9, dtype=np.int64))
+    bank, queries = probe_rows(split, Snapshots(bank=6, queries=3, view_images=2))
+    assert bank.tolist() == [0, 1, 2, 3, 4, 5] and queries.tolist() == [6, 7, 8]
+
+
+@pytest.mark.parametrize("count", [257, 40])
+def test_calibration_takes_any_number_of_images(study: Study, manifest: Manifest, count: int) -> None:
+    from collapselab.methods import build
+
+    method = build(study.regimes["simsiam"], study.backbones["resnet"], 32, 10)
+    images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
+    calibrate_batch_norm(method, images, Normalisation.of(manifest.mean, manifest.std))
+    assert all(torch.isfinite(value).all() for value in method.state_dict().values())
+
+
+def test_a_batch_larger_than_the_data_is_named(
+    study: Study, splits: dict[str, Split], manifest: Manifest, tmp_path: Path
+) -> None:
+    few = splits | {"train": Split(splits["train"].images[:20], splits["train"].labels[:20])}
+    with pytest.raises(UserError, match=r"regimes\.simsiam\.batch_size = 32: more than the data set's 20"):
+        run_cell(Cell(study, "simsiam", 0, CPU), few, manifest, tmp_path)

@@ -30,6 +30,7 @@ KNOWN = ("complete", "one-hot", "uniform")
 # Kinds that make the headline when they hold where the loss acts, rather than at the representation.
 AT_THE_LOSS = ("complete", "one-hot", "uniform", "prototype")
 VERDICT_FROM = 0.5
+FLOAT32 = 1.1920929e-07  # its epsilon
 TINY = 1e-30  # stands for 0 inside a logarithm
 
 
@@ -111,6 +112,8 @@ def diagnose(snapshot: Snapshot, reference: Snapshot | None = None) -> Diagnosis
     held = at_loss | set(verdicts.get(snapshot.representation, []))
     verdict = [kind for kind in KINDS if kind in held]
     undetermined = {kind: "not diagnosed by this version" for kind in KINDS if kind not in KNOWN}
+    if not all("complete" in found for found in kinds.values()):
+        undetermined["complete"] = "supply augmented views of the images, and the same network at initialisation"
     return Diagnosis(verdict, verdicts, kinds, undetermined, _sentence(snapshot, verdict, verdicts, kinds))
 
 
@@ -134,8 +137,10 @@ def _graded(name: str, value: float) -> float:
 
 def _complete(evidence: Evidence, now: Values, before: Values) -> Finding | None:
     """All inputs map to one vector: the spread is rounding, or has fallen to view noise since initialisation."""
-    if not evidence.moments.resolved():
-        return Finding(1.0, "the spread between images is rounding noise: every image gives the same vector")
+    typical = now["median_distance"]
+    rounding = 4 * FLOAT32 * evidence.moments.absolute * evidence.sample.shape[1] ** 0.5
+    if not evidence.moments.resolved() or (typical is not None and typical <= rounding):
+        return Finding(1.0, "most images give the same vector, up to rounding")
     names = ("median_variance_ratio", "median_distance", "direction_spread")
     pairs = [(now.get(name), before.get(name)) for name in names]
     if any(value is None or not start for value, start in pairs):
@@ -192,7 +197,9 @@ def _sentence(
     """The verdict in words, with the evidence of the worst layer of each kind."""
     if not verdict:
         layer = snapshot.loss_layers[0]
-        evidence = next(iter(kinds[layer].values())).evidence if kinds.get(layer) else "nothing to compare with"
+        if not kinds.get(layer):
+            return f"Undetermined at {layer}: augmented views and the same network at initialisation are missing."
+        evidence = next(iter(kinds[layer].values())).evidence
         return f"No {_either(KNOWN)} collapse: at {layer}, {evidence}."
     parts = []
     for kind in verdict:

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapselab.collapse.diagnosis import Diagnosis, diagnose
-from collapselab.collapse.registry import compute_all, load_metrics
+from collapselab.collapse.registry import Evidence, compute_all, load_metrics
 from collapselab.collapse.snapshot import Snapshot, read_snapshot
 from collapselab.files import save_arrays, write_csv, write_json
 from collapselab.runs import Run
 
-Row = tuple[int, str, str, float | None]  # step, layer, metric, value
+Row = tuple[int, str, str, float | None, int, int, str, str]  # step, layer, metric, value, n, d, view, mode
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def measure(run: Run) -> Measured:
     snapshots = [read_snapshot(path) for path in run.snapshots()]
     for snapshot in snapshots:
         for layer, evidence in snapshot.layers.items():
-            rows += [(snapshot.step, layer, name, value) for name, value in compute_all(evidence).items()]
+            rows += _rows(snapshot.step, layer, evidence)
         for layer, eigenvalues in _spectra(snapshot).items():
             spectra.setdefault(layer, []).append(eigenvalues)
     return Measured(
@@ -57,9 +57,9 @@ def measure(run: Run) -> Measured:
 def write(folder: Path, regimes: dict[str, list[Measured]]) -> None:
     """metrics.csv, specs.json, spectra.safetensors and diagnosis.json of a study."""
     cells = [cell for measured in regimes.values() for cell in measured]
-    header = ("regime", "seed", "step", "layer", "metric", "value")
+    header = ("regime", "seed", "step", "layer", "metric", "value", "n", "d", "view", "mode")
     rows = (
-        (cell.run.regime, cell.run.seed, *row[:3], "" if row[3] is None else f"{row[3]:.9g}")
+        (cell.run.regime, cell.run.seed, *row[:3], "" if row[3] is None else f"{row[3]:.9g}", *row[4:])
         for cell in cells
         for row in cell.rows
     )
@@ -74,6 +74,17 @@ def write(folder: Path, regimes: dict[str, list[Measured]]) -> None:
         for regime, measured in regimes.items()
     }
     write_json(folder / "diagnosis.json", {"schema": 1, "complete": False, "regimes": diagnoses})
+
+
+def _rows(step: int, layer: str, evidence: Evidence) -> list[Row]:
+    """Every metric of one layer, with the number of images and dimensions, the view and the mode that it was taken from."""
+    needs, d = load_metrics(), evidence.sample.shape[1]
+    rows: list[Row] = []
+    for name, value in compute_all(evidence).items():
+        augmented = "views" in needs[name].needs and evidence.views is not None
+        images = len(evidence.views) if augmented and evidence.views is not None else len(evidence.sample)
+        rows.append((step, layer, name, value, images, d, "augmented" if augmented else "clean", "eval"))
+    return rows
 
 
 def _spectra(snapshot: Snapshot) -> dict[str, NDArray[np.float64]]:

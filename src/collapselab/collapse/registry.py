@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from collapselab.collapse.moments import Moments
@@ -100,7 +99,3 @@ def compute_all(evidence: Evidence) -> dict[str, float | None]:
         for name, entry in sorted(found.items())
         if all(evidence.has(need) for need in entry.needs)
     }
-
-
-def finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

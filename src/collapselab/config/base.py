@@ -15,7 +15,7 @@ from collapselab.errors import UserError
 class Strict(BaseModel):
     """Frozen; an unknown key, a string for a number or a number out of range is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -30,6 +30,13 @@ def ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     if bounds[0] > bounds[1]:
         raise ValueError(f"the low end {bounds[0]:g} lies above the high end {bounds[1]:g}")
     return bounds
+
+
+def unique(values: list[int]) -> list[int]:
+    """A validator for seeds: one named twice would be counted as two."""
+    if len(set(values)) < len(values):
+        raise ValueError("names a seed twice")
+    return values
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

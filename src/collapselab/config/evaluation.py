@@ -18,7 +18,9 @@ class LinearProbe(Strict):
     """Multinomial logistic regression on standardised frozen features."""
 
     inverse_regularisation: list[PositiveFloat] = Field(
-        [0.01, 0.1, 1.0], min_length=1, description="candidates for scikit-learn's C, chosen on the validation images"
+        [0.01, 0.1, 1.0],
+        min_length=1,
+        description="candidates for scikit-learn's C, chosen on a held-out fifth of the training images",
     )
     max_iterations: Count = 200
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, SerializeAsAny, StringConstraints
+from pydantic import AfterValidator, Field, SerializeAsAny, StringConstraints
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from collapselab.config.base import Strict, choose, nearest, validate
+from collapselab.config.base import Strict, choose, nearest, unique, validate
 from collapselab.config.data import SOURCES, Augmentation, Cifar10, Digits, Folder, Seed
 from collapselab.config.evaluation import Evaluation
 from collapselab.config.training import BACKBONES, Regime, ResNet, Training, ViT
@@ -26,7 +26,9 @@ class Settings(Strict):
     """The sections that every stage may read without importing a method, and with it torch."""
 
     study: Name = Field(description="name of the study: lower-case letters, digits and hyphens")
-    seeds: list[Seed] = Field(min_length=1, description="every regime is trained once for each")
+    seeds: Annotated[list[Seed], AfterValidator(unique)] = Field(
+        min_length=1, description="every regime is trained once for each"
+    )
     augmentations: dict[Name, Augmentation]
     training: Training
     evaluation: Evaluation

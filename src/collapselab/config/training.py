@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from collapselab.config.base import Count, Fraction, PositiveFloat, Strict
+from collapselab.config.base import Count, Fraction, PositiveFloat, Strict, unique
 from collapselab.config.data import Seed
 
 
@@ -51,7 +51,10 @@ BACKBONES: dict[str, type[ViT | ResNet]] = {"vit": ViT, "resnet": ResNet}
 class Optimiser(Strict):
     name: Literal["sgd", "adamw"]
     learning_rate: PositiveFloat = Field(description="peak rate, reached after the warm-up")
-    weight_decay: float = Field(0.0, ge=0, description="not applied to biases and normalisation weights")
+    weight_decay: float = Field(0.0, ge=0)
+    decay: Literal["matrices", "all"] = Field(
+        "matrices", description="matrices: biases and normalisation weights decay nothing"
+    )
     momentum: Fraction = Field(0.9, description="sgd only")
 
 
@@ -71,7 +74,7 @@ class Regime(Strict):
     optimiser: Optimiser
     schedule: Schedule = Schedule()
     shuffle: bool = Field(True, description="a new order each epoch; false keeps the data set's order")
-    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] | None = Field(
+    seeds: Annotated[list[Seed], AfterValidator(unique)] | None = Field(
         None, min_length=1, description="in place of the study's seeds"
     )
 
@@ -81,9 +84,12 @@ class Snapshots(Strict):
 
     bank: Count = Field(description="validation images that answer k-NN queries")
     queries: Count = Field(description="validation images asked about; bank and queries are the probe set")
-    view_images: Count = Field(description="probe images that are also seen through the augmentation")
+    view_images: int = Field(ge=2, description="probe images that are also seen through the augmentation")
     views: int = Field(4, ge=2, description="augmented views of each of them")
-    log_steps: list[int] = Field(
+    modes: list[Literal["eval", "train"]] = Field(
+        ["eval"], min_length=1, description="train: with dropout and batch statistics"
+    )
+    log_steps: list[Annotated[int, Field(ge=0)]] = Field(
         [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], description="steps of early snapshots; 0 is always one"
     )
     epoch_interval: Count = Field(1, description="epochs between later snapshots; the last epoch is always one")
@@ -95,6 +101,3 @@ class Training(Strict):
         1, ge=0, description="CPU threads of one cell, 0 for all; results are byte-identical only for the same count"
     )
     snapshots: Snapshots
-
-
-__all__ = ["BACKBONES", "Optimiser", "Regime", "ResNet", "Schedule", "Seed", "Snapshots", "Training", "ViT"]

@@ -35,7 +35,8 @@ def make(config: Folder) -> tuple[str, list[str], dict[str, Split]]:
         parts["test"] = shuffled(test, generator(config.seed, "folder/order", 1))
     kind = "its own train/ and test/" if test else f"test images split off with seed {config.seed}"
     splits = {name: Split(read_images(files, config.size), labels) for name, (files, labels) in parts.items()}
-    return f"image folder {config.path}, {kind}", names, splits
+    # Its name alone: an absolute path says nothing to another reader, and would change hashes.
+    return f"image folder {root.name}, {kind}", names, splits
 
 
 def _classes(config: Folder, root: Path) -> tuple[Classes, Classes | None]:

@@ -72,7 +72,13 @@ def judge(run: Run, config: Knn) -> dict[str, Any]:
         {"step": step_of(path), "knn": _of_probe(load_arrays(path), representation, config)} for path in run.snapshots()
     ]
     best = max(curve, key=lambda point: (point["knn"], -point["step"]))
-    return {"seed": run.seed, "layers": scores, "curve": curve, "best": best}
+    used = {"table": capped_k(config.k, features["train/labels"]), "curve": _curve_k(run, config)}
+    return {"seed": run.seed, "layers": scores, "curve": curve, "best": best, "k": used}
+
+
+def _curve_k(run: Run, config: Knn) -> int:
+    snapshot = load_arrays(run.snapshots()[0])
+    return capped_k(config.k, snapshot["labels"][snapshot["bank"].astype(bool)])
 
 
 def _of_split(features: Arrays, layer: str, config: Knn) -> float:

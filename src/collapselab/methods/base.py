@@ -4,9 +4,11 @@ A step is `views(batch) -> forward(views) -> loss(outputs)`, then the optimiser'
 
 - Two views (SimSiam, SimCLR, VICReg): `branches = {"view": 2}`; `forward` runs the networks, `loss` is the paper's formula.
 - Two branches that see different things (token distillation): `branches = {"student": 1, "teacher": 1}`.
-- MultiCrop (DINO, SwAV): `branches = {"global": 2, "local": 6}`; the backbone is run once for each size.
+- MultiCrop (DINO, SwAV): `branches = {"global": 2, "local": 6}`; the backbone is run once for each size. Still missing for it:
+  an output size of `Crop`, and positions of the ViT that follow it.
 - MAE, I-JEPA: one view; `views` is overridden to add masks, drawn from `batch.uniforms(purpose, columns)`, so that they are
   addressed by image like every other draw; `forward` reads `views.masks`, the predictor is a submodule of the method.
+  Still missing for them: a ViT that encodes a subset of its tokens.
 - DirectCLR: `forward` returns a part of the representation as the embedding; no projector.
 - EMA networks, centres, queues: buffers and submodules of the method, changed in `after_step` or `after_epoch` and so in its
   state_dict; what the optimiser must not touch has `requires_grad = False`.
@@ -51,8 +53,8 @@ class Guard:
     """What keeps a method from collapse, and what is expected without it.
 
     Attributes:
-        parameter: the config key that switches the guard off when set to `off`.
-        expected: by layer, the kinds of collapse that switching it off brings (none: []).
+        parameter: the config key that switches the guard off when set to `off` (`=key`: to the value of that key).
+        expected: by layer, the kinds of collapse that switching it off alone, with every other guard on, brings (none: []).
         source: paper and place that predict it.
     """
 
@@ -61,6 +63,10 @@ class Guard:
     off: Any
     expected: Mapping[str, list[str]]
     source: str
+
+    def is_off(self, config: Regime) -> bool:
+        off = getattr(config, self.off[1:]) if isinstance(self.off, str) and self.off.startswith("=") else self.off
+        return bool(getattr(config, self.parameter) == off)
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,7 @@ class Method(nn.Module, ABC):
     @classmethod
     def switched_off(cls, config: Regime) -> list[Guard]:
         """The guards that this regime does without."""
-        return [guard for guard in cls.guards if getattr(config, guard.parameter) == guard.off]
+        return [guard for guard in cls.guards if guard.is_off(config)]
 
 
 def need_architecture(config: Regime, backbone: ViT | ResNet, architecture: str, where: str) -> None:

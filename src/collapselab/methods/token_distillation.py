@@ -54,7 +54,9 @@ class TokenDistillationConfig(Regime):
 
 
 class TokenDistillation(Method):
-    """L = - mean over images and patch tokens of sum_k softmax((t_k - c_k) / tau_t) log softmax(s_k / tau_s)."""
+    """The notebook's own regimes have neither centering nor sharpening, a combination for which no outcome is declared.
+
+    L = - mean over images and patch tokens of sum_k softmax((t_k - c_k) / tau_t) log softmax(s_k / tau_s)."""
 
     name: ClassVar[str] = "token_distillation"
     Config: ClassVar[type[Regime]] = TokenDistillationConfig
@@ -75,6 +77,13 @@ class TokenDistillation(Method):
             off=False,
             expected={"student.logits": ["one-hot"], "teacher.logits": ["one-hot"]},
             source="Caron et al. 2021, section 5.3 and figure 7: with sharpening and without centering the entropy falls to 0",
+        ),
+        Guard(
+            "sharpening",
+            parameter="teacher_temperature",
+            off="=student_temperature",
+            expected={"student.logits": ["uniform"], "teacher.logits": ["uniform"]},
+            source="Caron et al. 2021, section 5.3 and figure 7: with centering and without sharpening the entropy rises to ln K",
         ),
     )
 

@@ -107,6 +107,20 @@ def _layers(runs: Sequence[Run]) -> str:
     return "; ".join(f"{layer}: {', '.join(found) or 'healthy'}" for layer, found in kinds.items())
 
 
+def _used(results: Results, place: str) -> str:
+    """The k that was really used: asked for, or less where a class of the bank has fewer images."""
+    return " or ".join(str(k) for k in sorted({run.knn["k"][place] for run in results.runs}))
+
+
+def _asked(results: Results) -> str:
+    return f"params.yaml asks for k = {results.knn['k']}, which is cut below the size of the bank's smallest class"
+
+
+def _where(results: Results) -> str:
+    places = sorted({(run.config["device"], run.config["threads"]) for run in results.runs})
+    return " and ".join(f"{device} with {threads} thread{'s' if threads != 1 else ''}" for device, threads in places)
+
+
 def protocol(results: Results) -> list[str]:
     """How the numbers were made, so that another can make them again."""
     probe = load_evaluation(results.params).linear_probe
@@ -115,14 +129,16 @@ def protocol(results: Results) -> list[str]:
     return [
         "Features are taken in eval mode from clean images, after training and, paired by seed, at random "
         "initialisation, for which the running statistics of batch norm are first estimated over the training images.",
-        f"k-NN: cosine similarity, k = {results.knn['k']} (less where a class of the bank has fewer images), "
-        f"temperature {results.knn['temperature']:g}, training images as the bank.",
+        f"k-NN: cosine similarity, k = {_used(results, 'table')}, temperature {results.knn['temperature']:g}, "
+        f"training images as the bank; {_asked(results)}.",
         "Linear probe: logistic regression on standardised features; of C = "
         f"{candidates}, a fifth of the training images chooses one.",
         "Test images are read once, for the table: no step and no setting is chosen by looking at them.",
         "Curves over training are measured on validation images, which no regime trains on: "
         f"{snapshots['bank']} of them as the bank, "
-        f"{snapshots['queries']} asked about.",
+        f"{snapshots['queries']} asked about, k = {_used(results, 'curve')}. Where images are draws of the same originals, "
+        "no original is in both.",
+        f"Training on {_where(results)}. Bytes are the same for the same kind of processor, threads and library versions.",
         f"Seeds: {_seeds_of(results)}. The table and the lines give means over them; the thin lines are single seeds.",
         f"Images: {results.manifest['origin']}",
     ]

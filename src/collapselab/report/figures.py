@@ -166,12 +166,24 @@ def _smaller(svg: str) -> str:
 
 def _panel(axes: Axes, chart: Chart, panel: Panel, limits: tuple[float, float, float, float]) -> None:
     for line in panel.references:
-        axes.plot(line.x, _drawn(chart, line.mean), color=COLOURS[line.colour], linestyle=":", linewidth=1)
+        axes.plot(
+            line.x, _drawn(chart, line.mean), color=COLOURS[line.colour % len(COLOURS)], linestyle=":", linewidth=1
+        )
     for line in panel.lines:
         if len(line.values) > 1:
-            axes.plot(line.x, _drawn(chart, line.values).T, color=COLOURS[line.colour], alpha=0.35, linewidth=0.5)
+            axes.plot(
+                line.x,
+                _drawn(chart, line.values).T,
+                color=COLOURS[line.colour % len(COLOURS)],
+                alpha=0.35,
+                linewidth=0.5,
+            )
         axes.plot(
-            line.x, _drawn(chart, line.mean), color=COLOURS[line.colour], linestyle=DASHES[line.dash], linewidth=1.2
+            line.x,
+            _drawn(chart, line.mean),
+            color=COLOURS[line.colour % len(COLOURS)],
+            linestyle=DASHES[line.dash % len(DASHES)],
+            linewidth=1.2,
         )
     axes.set_title(panel.title, loc="left", fontsize=8, fontweight="bold", pad=11, parse_math=False)
     colour = INK if panel.note == "healthy" else COLOURS[1]
@@ -234,7 +246,13 @@ def _legend(chart: Chart) -> list[Line2D]:
         for line in panel.lines:
             labels.setdefault((line.colour, line.dash), []).append(line.label)
     handles = [
-        Line2D([], [], color=COLOURS[colour], linestyle=DASHES[dash], label=" / ".join(dict.fromkeys(names)))
+        Line2D(
+            [],
+            [],
+            color=COLOURS[colour % len(COLOURS)],
+            linestyle=DASHES[dash % len(DASHES)],
+            label=" / ".join(dict.fromkeys(names)),
+        )
         for (colour, dash), names in sorted(labels.items())
     ]
     return handles + ([Line2D([], [], color=INK, linestyle=":", label=chart.reference)] if chart.reference else [])

@@ -39,6 +39,10 @@ def metrics(results: Results) -> dict[str, Any]:
         "schema": SCHEMA,
         "study": results.study,
         "fingerprint": results.fingerprint,
+        "pixels": {
+            "knn": significant(results.pixels["knn"]),
+            "linear": significant(results.pixels["linear"]),
+        },
         "regimes": {name: [_run(run) for run in runs] for name, runs in results.regimes.items()},
     }
 

@@ -31,7 +31,18 @@ def _table(metrics: dict[str, Any]) -> Table:
     for regime, runs in metrics["regimes"].items():
         verdict = _verdict([run["verdict"] for run in runs])
         table.add_row(regime, verdict, *(_mean(runs, key) for key in ("knn", "knn_init", "linear", "loss")))
+    _baselines(table, metrics)
     return table
+
+
+def _baselines(table: Table, metrics: dict[str, Any]) -> None:
+    """The two ends that every table is read between: nothing learnt, and no network at all."""
+    runs = [run for found in metrics["regimes"].values() for run in found]
+    table.add_section()
+    start = (_mean(runs, "knn_init"), "", _mean(runs, "linear_init"), "")
+    table.add_row("random initialisation", "", *start, style="dim")
+    pixels = metrics["pixels"]
+    table.add_row("raw pixels", "", f"{pixels['knn']:.3f}", "", f"{pixels['linear']:.3f}", "", style="dim")
 
 
 def _verdict(verdicts: list[list[str]]) -> str:

@@ -80,7 +80,8 @@ def _knn(tree: Tree, key: Key, config: dict[str, Any]) -> Content:
     """Test images at initialisation and at the end; validation images along the way."""
     result, whole = tree.result("knn", key.regime, key.seed) or {}, tree.results["knn"]
     curve = [("knn_validation", point["knn"], point["step"]) for point in result["curve"]]
-    return Content(_ends("knn", result, config) + curve, {name: _text(whole[name]) for name in ("k", "temperature")})
+    params = {"k": _text(result["k"]["table"]), "k_validation": _text(result["k"]["curve"])}
+    return Content(_ends("knn", result, config) + curve, params | {"temperature": _text(whole["temperature"])})
 
 
 def _linear_probe(tree: Tree, key: Key, config: dict[str, Any]) -> Content:

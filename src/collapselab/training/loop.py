@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from collapselab.data.augment import Normalisation
 from collapselab.data.dataset import Manifest, Split
 from collapselab.data.loader import Batch, Loader
 from collapselab.errors import UserError
-from collapselab.files import save_arrays, write_json
+from collapselab.files import save_arrays, unwritable, write_json
 from collapselab.methods import METHODS, build
 from collapselab.methods.base import Method, Progress
 from collapselab.randomness import torch_seed
@@ -57,7 +56,7 @@ class Cell:
     seed: int
     device: torch.device
 
-    def describe(self, manifest: Manifest, steps: int) -> dict[str, Any]:
+    def describe(self, manifest: Manifest, normalise: Normalisation, steps: int) -> dict[str, Any]:
         """The resolved configuration: every default spelled out."""
         study, config = self.study, self.study.regimes[self.regime]
         method = METHODS[config.method]
@@ -73,6 +72,9 @@ class Cell:
                 name: b.model_dump(mode="json") for name, b in study.augmentations[config.augmentation].items()
             },
             "snapshots": study.training.snapshots.model_dump(mode="json"),
+            "device": self.device.type,
+            "threads": torch.get_num_threads(),
+            "normalisation": {"mean": normalise.mean.tolist(), "std": normalise.std.tolist()},
             "data": {"source": manifest.source, "origin": manifest.origin, "sha256": manifest.sha256},
             "representation": method.representation,
             "loss_layers": list(method.loss_layers),
@@ -103,11 +105,16 @@ def run_cell(
     loader = Loader(
         images["train"], labels, augmentation, normalise, config.batch_size, cell.seed, shuffle=config.shuffle
     )
+    if not len(loader):
+        raise UserError(
+            f"params.yaml: regimes.{cell.regime}.batch_size = {config.batch_size}: more than the data set's {len(loader.images)} "
+            "training images"
+        )
     steps = config.epochs * len(loader)
-    write_json(out / "config.json", cell.describe(manifest, steps))
+    write_json(out / "config.json", cell.describe(manifest, normalise, steps))
 
     snapshots = cell.study.training.snapshots
-    probe = make_probe(images["validation"], splits["validation"].labels, snapshots, augmentation, normalise, cell.seed)
+    probe = make_probe(splits["validation"], images["validation"], snapshots, augmentation, normalise, cell.seed)
     evaluated = {name: (images[name], splits[name].labels) for name in ("train", "test")}
     calibrate_batch_norm(method, images["train"], normalise)
     write_features(out / "features-initial.safetensors", method, evaluated, normalise, step=0)
@@ -130,12 +137,14 @@ def _train(
     config = cell.study.regimes[cell.regime]
     optimiser = build_optimiser(method, config.optimiser)
     steps = config.epochs * len(loader)
-    at = due(cell.study.training.snapshots, steps, len(loader))
+    snapshots = cell.study.training.snapshots
+    at = due(snapshots, steps, len(loader))
     step = 0
 
     def record(epoch: int) -> None:
         if step in at:
-            write_snapshot(folder / f"step-{step:06d}.safetensors", method, probe, normalise, step, epoch)
+            path = folder / f"step-{step:06d}.safetensors"
+            write_snapshot(path, method, probe, normalise, snapshots.modes, step, epoch)
 
     record(0)
     for epoch in range(config.epochs):
@@ -178,7 +187,7 @@ def save_weights(path: Path, method: Method) -> None:
 
 
 class History:
-    """history.csv: one row a step, appended and flushed while the run goes on. Numbers keep all their digits."""
+    """history.csv: one row a step, appended and flushed while the run goes on (the one file that is not written at once)."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -194,9 +203,13 @@ class History:
         self._file.close()
 
     def append(self, row: dict[str, float]) -> None:
-        if not self._rows:
-            self._writer.writerow(row)
-        self._writer.writerow([repr(float(np.float32(v))) if isinstance(v, float) else v for v in row.values()])
-        self._rows += 1
-        if self._rows % FLUSH_EVERY == 0:
-            self._file.flush()
+        """Add a row; the first one's keys are the header. Raises UserError where the disk refuses."""
+        try:
+            if not self._rows:
+                self._writer.writerow(row)
+            self._writer.writerow(row.values())
+            self._rows += 1
+            if self._rows % FLUSH_EVERY == 0:
+                self._file.flush()
+        except OSError as error:
+            raise unwritable(self.path, error) from error

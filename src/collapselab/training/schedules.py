@@ -24,11 +24,11 @@ def learning_rate(peak: float, schedule: Schedule, progress: Progress) -> float:
 
 
 def build_optimiser(method: Method, config: Optimiser) -> torch.optim.Optimizer:
-    """The optimiser over the method's groups, each split in two: biases and normalisation weights decay no weights.
+    """The optimiser over the method's groups; unless `decay` says all, biases and normalisation weights decay nothing.
 
     Each group keeps its factor on the learning rate as `rate`.
     """
-    groups = [part for group in method.parameter_groups() for part in _split(group, config.weight_decay)]
+    groups = [part for group in method.parameter_groups() for part in _split(group, config)]
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True)
     return torch.optim.SGD(
@@ -41,11 +41,15 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["rate"]
 
 
-def _split(group: dict[str, Any], weight_decay: float) -> list[dict[str, Any]]:
+def _split(group: dict[str, Any], config: Optimiser) -> list[dict[str, Any]]:
     parameters: list[nn.Parameter] = group["params"]
     rate = group.get("rate", 1.0)
     parts = (
-        {"params": [p for p in parameters if p.ndim > 1], "rate": rate, "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "rate": rate, "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim > 1], "rate": rate, "weight_decay": config.weight_decay},
+        {
+            "params": [p for p in parameters if p.ndim <= 1],
+            "rate": rate,
+            "weight_decay": config.weight_decay if config.decay == "all" else 0.0,
+        },
     )
     return [part for part in parts if part["params"]]

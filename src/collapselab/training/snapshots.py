@@ -3,27 +3,27 @@
 A snapshot is a safetensors file, `snapshots/step-000120.safetensors`: features of the fixed probe set at every named layer, at
 one step. Keys are `mode/view/token/layer`:
 
-- mode: `eval`. (`train` is reserved for snapshots that ask for it.)
+- mode: `eval`, or `train` (dropout and batch statistics on) where `training.snapshots.modes` asks for it.
 - view: `clean`, or `augmented` (q draws of a fixed subset of the probe set, through the regime's own augmentation).
 - token: what the vectors are.
     - `image`: one vector an image, [N, d] (augmented: [M, q, d]); for a layer of tokens, the mean over its patches.
-    - `position`: mean over images at each token position, [T, d]. Layers of tokens only, as is
+    - `position`: mean over images at each token position, [T, d] float64. Layers of tokens only, as is
     - `moment`: sum over all tokens of x x^T / (N T), uncentred, [d, d] float64.
     - `probability`: the layer's softmax, as the loss takes it, averaged over an image's tokens, [N, K].
     - `probability-position`: the same averaged over images, [T, K].
     - `entropy`: entropy of each token's softmax, averaged over an image's tokens, [N], nats.
 - layer: the method's own name, for example `representation`, `embedding`, `student.logits`.
 
-Beside them stand `labels` [N], `bank` (1 where an image answers k-NN queries, 0 where it asks), and `view-rows` [M]. The
+Beside them stand `labels` [N] and `bank` (1 where an image answers k-NN queries, 0 where it asks). The
 metadata holds schema, step, epoch, method, the layer that evaluation reads, and the layers that the loss acts on.
 
 `features-initial.safetensors` and `features-final.safetensors` hold `split/layer` for the whole train and test images, one
-vector an image, at the representation and the loss's layers, with `split/labels`.
+vector an image, at the layers that the method's `evaluated` names, with `split/labels`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from collapselab.config.data import Augmentation
 from collapselab.config.training import Snapshots
 from collapselab.data.augment import Normalisation, augment, clean, width
+from collapselab.data.dataset import Split
 from collapselab.errors import UserError
 from collapselab.files import save_arrays
 from collapselab.methods.base import Method, Softmax
@@ -63,29 +64,47 @@ class Probe:
     views: Tensor
 
 
+def probe_rows(split: Split, config: Snapshots) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the bank and of the queries in the validation split.
+
+    Where images are draws of the same originals (digits), an original is in the bank or among the queries, never in both:
+    k-NN would recognise it instead of its class. Raises UserError where the split is too small.
+    """
+    original = split.factors.get("original", np.arange(len(split)))
+    names, first = np.unique(original, return_index=True)
+    names = names[np.argsort(first)]  # in the split's own order
+    share = config.bank / (config.bank + config.queries)
+    banked = np.isin(original, names[: round(share * len(names))])
+    bank, queries = np.flatnonzero(banked)[: config.bank], np.flatnonzero(~banked)[: config.queries]
+    for name, rows, wanted in (("bank", bank, config.bank), ("queries", queries, config.queries)):
+        if len(rows) < wanted:
+            raise UserError(
+                f"params.yaml: training.snapshots.{name} = {wanted}: the {len(split)} validation images hold {len(rows)}; "
+                f"lower it, or raise data.validation"
+            )
+    return bank, queries
+
+
 def make_probe(
+    split: Split,
     images: Tensor,
-    labels: NDArray[np.int64],
     config: Snapshots,
     augmentation: Augmentation,
     normalise: Normalisation,
     seed: int,
 ) -> Probe:
-    """The probe set from validation images: the first bank + queries of them, and q views of the first M.
+    """The probe set: bank, then queries, from the validation split (`images`: its own, on the model's device).
 
     The views go through the branch of the augmentation that changes images most (the one that reads most draws).
-    Raises UserError where the data set has fewer validation images (only a folder's number is not known from its params).
     """
-    count = config.bank + config.queries
-    if count > len(images):
-        raise UserError(
-            f"params.yaml: training.snapshots.bank + queries = {count}: more than the data set's {len(images)} validation images"
-        )
+    rows = np.concatenate(probe_rows(split, config))
+    probed = images[torch.from_numpy(rows).to(images.device)]
     branch = max(augmentation.values(), key=width)
-    subset = images[: config.view_images]
+    # Bank and queries alike are seen through the augmentation.
+    subset = probed[torch.linspace(0, len(rows) - 1, config.view_images).long().to(images.device)]
     tables = [uniforms(seed, f"probe/{view}", 0, len(subset), width(branch)) for view in range(config.views)]
     views = [augment(subset, torch.from_numpy(table).to(images.device), branch, normalise) for table in tables]
-    return Probe(images[:count], labels[:count], np.arange(count) < config.bank, torch.stack(views, 1))
+    return Probe(probed, split.labels[rows], np.arange(len(rows)) < config.bank, torch.stack(views, 1))
 
 
 def due(config: Snapshots, steps: int, per_epoch: int) -> set[int]:
@@ -107,33 +126,53 @@ def evaluating(method: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def snapshot(method: Method, probe: Probe, normalise: Normalisation) -> dict[str, NDArray[Any]]:
+@contextmanager
+def in_train_mode(method: nn.Module) -> Iterator[None]:
+    """Train mode and no gradient inside: dropout and batch statistics. Buffers, such as running means, are put back."""
+    buffers = [(buffer, buffer.clone()) for buffer in method.buffers()]
+    modes = [(module, module.training) for module in method.modules()]
+    method.train()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for buffer, before in buffers:
+            buffer.copy_(before)
+        for module, mode in modes:
+            module.training = mode
+
+
+def snapshot(
+    method: Method, probe: Probe, normalise: Normalisation, modes: Sequence[str] = ("eval",)
+) -> dict[str, NDArray[Any]]:
     """The arrays of one snapshot, by key."""
-    softmaxes = method.softmaxes()
-    with evaluating(method):
-        layers = _in_chunks(method.features, probe.images, normalise, tokens=True)
-        seen = _in_chunks(method.features, probe.views.flatten(0, 1))
     arrays: dict[str, Tensor] = {}
-    for layer, value in layers.items():
-        tokens = value if value.ndim == 3 else value[:, None]
-        arrays[f"eval/clean/image/{layer}"] = tokens.mean(1)
-        if value.ndim == 3:
-            arrays |= {f"eval/clean/{token}/{layer}": sums for token, sums in _token_sums(value).items()}
-        if layer in softmaxes:
-            arrays |= {
-                f"eval/clean/{token}/{layer}": p for token, p in _probabilities(tokens, softmaxes[layer]).items()
-            }
-    for layer, value in seen.items():
-        arrays[f"eval/augmented/image/{layer}"] = value.view(*probe.views.shape[:2], -1)
+    for mode in modes:
+        with evaluating(method) if mode == "eval" else in_train_mode(method):
+            arrays |= {f"{mode}/{key}": value for key, value in _seen(method, probe, normalise).items()}
     numpy = {key: array.cpu().numpy() for key, array in arrays.items()}
-    return numpy | {
-        "labels": probe.labels,
-        "bank": probe.bank.astype(np.uint8),
-        "view-rows": np.arange(len(probe.views)),
-    }
+    return numpy | {"labels": probe.labels, "bank": probe.bank.astype(np.uint8)}
 
 
-def write_snapshot(path: Path, method: Method, probe: Probe, normalise: Normalisation, step: int, epoch: int) -> None:
+def _seen(method: Method, probe: Probe, normalise: Normalisation) -> dict[str, Tensor]:
+    """Every layer in the mode that the method is in, by `view/token/layer`."""
+    softmaxes = method.softmaxes()
+    arrays: dict[str, Tensor] = {}
+    for layer, value in _in_chunks(method.features, probe.images, normalise, tokens=True).items():
+        tokens = value if value.ndim == 3 else value[:, None]
+        arrays[f"clean/image/{layer}"] = tokens.mean(1)
+        if value.ndim == 3:
+            arrays |= {f"clean/{token}/{layer}": sums for token, sums in _token_sums(value).items()}
+        if layer in softmaxes:
+            arrays |= {f"clean/{token}/{layer}": p for token, p in _probabilities(tokens, softmaxes[layer]).items()}
+    for layer, value in _in_chunks(method.features, probe.views.flatten(0, 1)).items():
+        arrays[f"augmented/image/{layer}"] = value.view(*probe.views.shape[:2], -1)
+    return arrays
+
+
+def write_snapshot(
+    path: Path, method: Method, probe: Probe, normalise: Normalisation, modes: Sequence[str], step: int, epoch: int
+) -> None:
     about = {
         "schema": SCHEMA,
         "step": step,
@@ -142,7 +181,7 @@ def write_snapshot(path: Path, method: Method, probe: Probe, normalise: Normalis
         "representation": method.representation,
         "loss_layers": list(method.loss_layers),
     }
-    save_arrays(path, snapshot(method, probe, normalise), about)
+    save_arrays(path, snapshot(method, probe, normalise, modes), about)
 
 
 def write_features(
@@ -177,7 +216,8 @@ def calibrate_batch_norm(method: Method, images: Tensor, normalise: Normalisatio
     with evaluating(method):
         for norm in norms:
             norm.train()
-        for chunk in torch.split(images, CHUNK):
+        # Equal chunks: a short last one would count as much as a full one, and batch norm has no statistics of one image.
+        for chunk in torch.tensor_split(images, -(-len(images) // CHUNK)):
             method.features(clean(chunk, normalise))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -204,7 +244,7 @@ def _in_chunks(
 def _token_sums(tokens: Tensor) -> dict[str, Tensor]:
     """Sums that token statistics need, in place of the tokens [N, T, d] themselves."""
     flat = tokens.flatten(0, 1).cpu().double()  # MPS has no float64
-    return {"position": tokens.mean(0), "moment": flat.T @ flat / len(flat)}
+    return {"position": tokens.cpu().double().mean(0), "moment": flat.T @ flat / len(flat)}
 
 
 def _probabilities(tokens: Tensor, softmax: Softmax) -> dict[str, Tensor]:

@@ -1,0 +1,54 @@
+"""The command's contract: exit codes, and one message for a mistake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def call(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from collapselab.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tarck"], "No such command 'tarck'"),
+        (["repro", "--stduy", "quick"], "No such option"),
+        (["ui", "--port", "99999999"], "less than or equal to 65535"),
+        (["repro", "--study", "quikc"], "no study 'quikc' in studies/: did you mean `quick`?"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(arguments: list[str], message: str) -> None:
+    result = call(*arguments)
+    assert result.returncode == 2 and "Traceback" not in result.stdout
+    assert result.stdout.startswith("error: ") and message in result.stdout
+
+
+def test_outside_a_repository_the_way_in_is_told(tmp_path: Path) -> None:
+    result = call("track", folder=tmp_path)
+    assert result.returncode == 2 and "no dvc.yaml in" in result.stdout
+
+
+def test_a_stale_report_gives_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "studies").mkdir()
+    report = tmp_path / "reports" / "gone"
+    report.mkdir(parents=True)
+    (report / "metrics.json").write_text("{}")
+    result = call("check-reports", folder=tmp_path)
+    assert result.returncode == 1 and "reports/gone" in result.stdout
+    (report / "metrics.json").unlink()
+    assert call("check-reports", folder=tmp_path).returncode == 0
+
+
+def test_help_lists_the_commands() -> None:
+    result = call("--help")
+    assert result.returncode == 0
+    assert all(name in result.stdout for name in ("repro", "track", "ui", "check-reports", "schema"))
