@@ -42,10 +42,6 @@ def test_every_study_is_valid_and_carries_its_files_name(path: Path) -> None:
     assert load_study(path).study == path.stem
 
 
-def test_params_yaml_is_one_of_the_studies() -> None:
-    assert (ROOT / "params.yaml").read_bytes() in [path.read_bytes() for path in STUDIES]
-
-
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
