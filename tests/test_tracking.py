@@ -434,3 +434,22 @@ def test_the_comparison_link_is_one_url() -> None:
         comparison_url("7", ["a", "b"])
         == "http://127.0.0.1:5000/#/compare-runs?runs=[%22a%22,%22b%22]&experiments=[%227%22]"
     )
+
+
+def test_a_collapse_run_carries_its_own_spectra(tmp_path: Path) -> None:
+    import numpy as np
+
+    from collapselab.files import save_arrays
+    from collapselab.tracking.figures import spectra
+
+    path = tmp_path / "spectra.safetensors"
+    config = {"representation": "representation", "loss_layers": ["embedding"]}
+    assert spectra(path, "simclr", "0", config, []) is None
+    values = np.exp(-np.arange(8.0))[None].repeat(3, 0)
+    arrays = {f"simclr/0/{layer}": values for layer in ("representation", "embedding")}
+    save_arrays(path, arrays | {"simclr/0/steps": np.arange(3)})
+    drawn = spectra(path, "simclr", "0", config, ["complete"])
+    assert (
+        drawn is not None and drawn.startswith("<?xml") and drawn == spectra(path, "simclr", "0", config, ["complete"])
+    )
+    assert spectra(path, "simclr", "1", config, []) is None

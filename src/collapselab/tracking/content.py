@@ -16,6 +16,7 @@ from typing import Any
 
 from collapselab.files import read_csv, read_json
 from collapselab.tracking.disk import CELL, STUDY, Key, Tree, digest
+from collapselab.tracking.figures import spectra
 
 Point = tuple[str, float, int]  # metric, value, step
 
@@ -35,12 +36,13 @@ class Data:
 
 @dataclass
 class Content:
-    """`artifacts` are files and folders, each with the folder of the run that it goes to."""
+    """`artifacts` are files and folders, each with the folder of the run that it goes to; `texts` are files by name."""
 
     metrics: list[Point] = field(default_factory=list)
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     artifacts: list[tuple[Path, str]] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
     data: Data | None = None
 
 
@@ -92,7 +94,12 @@ def _collapse(tree: Tree, key: Key, config: dict[str, Any]) -> Content:
     """The curves of a few metrics at the layers that are judged; all others stand in the study run's metrics.csv."""
     header = ("regime", "seed", "step", "layer", "metric", "value")
     layers = {config["representation"], *config["loss_layers"]}
-    shown = Content(tags={DESCRIPTION: (tree.result("collapse", key.regime, key.seed) or {})["sentence"]})
+    diagnosis = tree.result("collapse", key.regime, key.seed) or {}
+    shown = Content(tags={DESCRIPTION: diagnosis["sentence"]})
+    path = tree.runs / "collapse" / "spectra.safetensors"
+    drawn = spectra(path, key.regime, key.seed, config, diagnosis["verdict"])
+    if drawn:
+        shown.texts["spectra.svg"] = drawn
     for row in csv.DictReader(tree.measurements.get((key.regime, key.seed), ()), header):
         if row["layer"] in layers and row["metric"] in (STD, *RANKS):
             shown.metrics += _points({_name(row["metric"], row["layer"], config): row["value"]}, int(row["step"]))

@@ -212,6 +212,8 @@ def fill(client: MlflowClient, run: str, shown: Content) -> None:
     if shown.data:
         data = Dataset(shown.data.name, shown.data.digest[:12], "local", f'{{"uri": "data/{shown.data.name}"}}')
         client.log_inputs(run, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+    for name, text in shown.texts.items():
+        client.log_text(run, text, name)
     for path, folder in shown.artifacts:
         (client.log_artifacts if path.is_dir() else client.log_artifact)(run, str(path), folder or None)
 
