@@ -1,4 +1,7 @@
-"""The command `collapselab`. Exit codes: 0 it ran, 2 it could not (one message says why), 130 interrupted."""
+"""The command `collapselab`.
+
+Exit codes: 0 it ran, 1 check-reports found something, 2 it could not run (one message says why), 130 interrupted.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_the_summary_counts(results: Results) -> None:
         "3 regimes with 2 seeds on digits: 4,000 training, 512 validation and 1,000 test images of 32 x 32 pixels "
         "in 3 classes."
     )
-    assert content.findings(results)[0] == "Collapsed: tokens (one-hot)."
+    assert content.findings(results)[0] == "Collapsed: tokens (one-hot at student.logits and teacher.logits)."
 
 
 def test_every_chart_has_a_caption_and_its_data(results: Results) -> None:
@@ -136,3 +136,15 @@ def test_thinning_keeps_the_ends_and_little_else() -> None:
     assert places[:5] == [0, 1, 2, 3, 4]  # early steps are the ones that matter
     assert thinned(np.arange(1.0, 51.0)) == list(range(50))
     assert np.diff(thinned(np.arange(1.0, 2049.0), log=False)).max() <= 21  # evenly, for eigenvalues
+
+
+def test_seeds_that_disagree_give_no_statement() -> None:
+    from types import SimpleNamespace
+
+    from collapselab.report.content import seeds_agree
+
+    def runs(*gains: float) -> list[Any]:
+        return [SimpleNamespace(score=lambda name, when, g=g: 0.2 + (g / 100 if when == "final" else 0)) for g in gains]
+
+    assert seeds_agree(runs(5, 17)) and seeds_agree(runs(-3, -8)) and seeds_agree(runs(-1, 1.5))
+    assert not seeds_agree(runs(-6, 9)) and not seeds_agree(runs(-10, 0.2))

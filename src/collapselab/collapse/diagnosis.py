@@ -155,9 +155,9 @@ def _complete(evidence: Evidence, now: Values, before: Values) -> Finding | None
     )
     return Finding(
         severity,
-        f"a typical image lies {distance:.2g} from the middle of all ({distance_before:.2g} at initialisation), "
-        f"which is {ratio:.2g} times the variance of its views ({ratio_before:.2g}); "
-        f"typical 1 - cosine to the common direction {spread:.2g} ({spread_before:.2g})",
+        f"median distance from the middle of all images {distance:.2g} ({distance_before:.2g} at initialisation), "
+        f"median 1 - cosine to the common direction {spread:.2g} ({spread_before:.2g}), "
+        f"median between-image over within-view variance {ratio:.2g} ({ratio_before:.2g})",
     )
 
 

@@ -17,8 +17,8 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "knn": (
         "k-NN over training",
         "Share of validation images whose class a weighted k-NN names correctly, from the representation. A curve "
-        "that stays on its dotted line has learnt nothing that k-NN can see. Its bank is smaller than the table's, and so "
-        "are its values.",
+        "that stays on its dotted line has learnt nothing that k-NN can see here. Bank and queries are small, so the curve can "
+        "miss a gain that the table, which decides, shows.",
     ),
     "std": (
         "Normalised standard deviation",
@@ -63,8 +63,11 @@ CAPTIONS: dict[str, tuple[str, str]] = {
 
 KINDS = {
     "complete": (
-        "All images map to one vector: images lie no farther apart than the views of one image do, and the loss "
-        "often looks perfect."
+        "All images map to one vector: against random initialisation, a typical image has lost almost all its distance "
+        "from the middle of all images and "
+        "almost all its difference in direction, and stands out from its own augmented views hardly more than then. Half the "
+        "way between two thresholds of each of these three (distance .2 to .02 of the start, direction .3 to .03, view ratio "
+        "2 to 1) is severity .5, a verdict; the smallest of the three counts."
     ),
     "one-hot": (
         "The softmax gives the same class to everything: both entropies are near 0, whatever the logits' spectrum "

@@ -38,14 +38,20 @@ def summary(results: Results) -> str:
 def findings(results: Results) -> list[str]:
     """What came out: who collapsed and how, who learnt, who did not."""
     collapsed = {name: verdict_of(runs) for name, runs in results.regimes.items()}
-    bad = [f"{name} ({', '.join(kinds)})" for name, kinds in collapsed.items() if kinds]
+    bad = [f"{name} ({_where_held(results.regimes[name], kinds)})" for name, kinds in collapsed.items() if kinds]
     healthy = [name for name, kinds in collapsed.items() if not kinds]
     gains = {name: gain(runs) for name, runs in results.regimes.items()}
-    learnt = [f"{name} ({signed(gains[name])})" for name in healthy if gains[name] >= NOTHING_LEARNT]
-    worse = [f"{name} ({signed(points)})" for name, points in gains.items() if points <= -NOTHING_LEARNT]
+    agreed = {name: points for name, points in gains.items() if seeds_agree(results.regimes[name])}
+    learnt = [f"{name} ({signed(agreed[name])})" for name in healthy if agreed.get(name, 0) >= NOTHING_LEARNT]
+    worse = [f"{name} ({signed(points)})" for name, points in agreed.items() if points <= -NOTHING_LEARNT]
+    open_ = [
+        f"{name} ({_list([signed(g) for g in _gains(runs)])})"
+        for name, runs in results.regimes.items()
+        if name not in agreed
+    ]
     sentences = [f"Collapsed: {_list(bad)}." if bad else "No regime collapsed in a way that is diagnosed."]
     if learnt:
-        sentences.append(f"Healthy, and above their own initialisation by that many k-NN points: {_list(learnt)}.")
+        sentences.append(f"None of these kinds, and above their own initialisation (k-NN points): {_list(learnt)}.")
     idle = nothing_learnt(results)
     if idle:
         sentences.append(
@@ -54,6 +60,8 @@ def findings(results: Results) -> list[str]:
         )
     if worse:
         sentences.append(f"Below their own initialisation: {_list(worse)}.")
+    if open_:
+        sentences.append(f"Seeds disagree on the sign of the change, so nothing is said: {_list(open_)}.")
     return [*sentences, _against_pixels(results)]
 
 
@@ -66,7 +74,29 @@ def _against_pixels(results: Results) -> str:
 
 
 def nothing_learnt(results: Results) -> list[str]:
-    return [name for name, runs in results.regimes.items() if abs(gain(runs)) < NOTHING_LEARNT]
+    return [name for name, runs in results.regimes.items() if seeds_agree(runs) and abs(gain(runs)) < NOTHING_LEARNT]
+
+
+def _gains(runs: Sequence[Run]) -> list[float]:
+    """Change of k-NN from a run's own initialisation, percentage points, one a seed."""
+    return [gain([run]) for run in runs]
+
+
+def seeds_agree(runs: Sequence[Run]) -> bool:
+    """Whether every seed changed the same way, or none by as much as counts."""
+    gains = _gains(runs)
+    return min(gains) > 0 or max(gains) < 0 or max(map(abs, gains)) < NOTHING_LEARNT
+
+
+def _where_held(runs: Sequence[Run], kinds: Sequence[str]) -> str:
+    """Each kind with the layers that it was found at."""
+    return "; ".join(f"{kind} at {_list(_holding(runs, kind))}" for kind in kinds)
+
+
+def _holding(runs: Sequence[Run], kind: str) -> list[str]:
+    return list(
+        dict.fromkeys(layer for run in runs for layer, found in run.diagnosis["verdicts"].items() if kind in found)
+    )
 
 
 def evidence(results: Results) -> list[Evidence]:
@@ -88,6 +118,8 @@ def _diagnosed(runs: Sequence[Run]) -> list[str]:
 
 def _learning(runs: Sequence[Run]) -> str:
     points = gain(runs)
+    if not seeds_agree(runs):
+        return f"k-NN changed by {_list([signed(change) for change in _gains(runs)])} points: the seeds disagree."
     before, after = (percent(mean(run.score("knn", when) for run in runs)) for when in ("initial", "final"))
     if abs(points) < NOTHING_LEARNT:
         return f"k-NN {before} at initialisation, {after} at the end: learnt nothing that k-NN can see."
@@ -104,16 +136,15 @@ def _layers(runs: Sequence[Run]) -> str:
             kinds[layer] = list(dict.fromkeys([*kinds.get(layer, []), *found]))
     if not any(kinds.values()):
         return ""
-    return "; ".join(f"{layer}: {', '.join(found) or 'healthy'}" for layer, found in kinds.items())
+    return "; ".join(f"{layer}: {', '.join(found) or 'none found'}" for layer, found in kinds.items())
 
 
 def _used(results: Results, place: str) -> str:
     """The k that was really used: asked for, or less where a class of the bank has fewer images."""
-    return " or ".join(str(k) for k in sorted({run.knn["k"][place] for run in results.runs}))
-
-
-def _asked(results: Results) -> str:
-    return f"params.yaml asks for k = {results.knn['k']}, which is cut below the size of the bank's smallest class"
+    asked = int(results.knn["k"])
+    used = sorted({int(run.knn["k"][place]) for run in results.runs})
+    cut = f" ({asked} asked for, cut below the size of the bank's smallest class)" if min(used) < asked else ""
+    return " or ".join(str(k) for k in used) + cut
 
 
 def _where(results: Results) -> str:
@@ -125,12 +156,13 @@ def protocol(results: Results) -> list[str]:
     """How the numbers were made, so that another can make them again."""
     probe = load_evaluation(results.params).linear_probe
     snapshots = results.runs[0].config["snapshots"]
+    several = " The table and the lines give means over them; the thin lines are single seeds."
     candidates = ", ".join(f"{value:g}" for value in probe.inverse_regularisation)
     return [
         "Features are taken in eval mode from clean images, after training and, paired by seed, at random "
         "initialisation, for which the running statistics of batch norm are first estimated over the training images.",
         f"k-NN: cosine similarity, k = {_used(results, 'table')}, temperature {results.knn['temperature']:g}, "
-        f"training images as the bank; {_asked(results)}.",
+        "training images as the bank.",
         "Linear probe: logistic regression on standardised features; of C = "
         f"{candidates}, a fifth of the training images chooses one.",
         "Test images are read once, for the table: no step and no setting is chosen by looking at them.",
@@ -139,15 +171,18 @@ def protocol(results: Results) -> list[str]:
         f"{snapshots['queries']} asked about, k = {_used(results, 'curve')}. Where images are draws of the same originals, "
         "no original is in both.",
         f"Training on {_where(results)}. Bytes are the same for the same kind of processor, threads and library versions.",
-        f"Seeds: {_seeds_of(results)}. The table and the lines give means over them; the thin lines are single seeds.",
+        f"Seeds: {_seeds_of(results)}." + (several if len({run.seed for run in results.runs}) > 1 else ""),
         f"Images: {results.manifest['origin']}",
     ]
 
 
 def limits(results: Results) -> list[str]:
     sentences = []
-    idle = nothing_learnt(results)
-    tokens = [name for name in idle if results.regimes[name][0].config["backbone"]["architecture"] == "vit"]
+    tokens = [
+        name
+        for name, runs in results.regimes.items()
+        if runs[0].config["backbone"]["architecture"] == "vit" and gain(runs) < NOTHING_LEARNT
+    ]
     if tokens:
         sentences.append(
             "A vision transformer this small learns nothing useful in so few steps. Of "
