@@ -77,11 +77,11 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
 
     root = enter_root()
     print(*tracking.track(root).lines(port), sep="\n", flush=True)
-    uri = tracking.store_uri(root)
-    if uri.startswith(("http://", "https://")):
-        raise UserError(f"MLFLOW_TRACKING_URI names a server: open {uri} in a browser")
+    store = tracking.Store(root, "")
+    if store.served:
+        raise UserError(f"MLFLOW_TRACKING_URI names a server: open {store.uri} in a browser")
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    command = ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
+    command = ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", store.uri]
     os.execv(sys.executable, [sys.executable, *command])
 
 

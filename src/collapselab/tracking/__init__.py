@@ -20,7 +20,7 @@ from collapselab.errors import UserError
 from collapselab.tracking.projection import Tracked, track
 from collapselab.tracking.server import Store, comparison_url
 
-__all__ = ["Tracked", "comparison_url", "find_root", "follow", "store_uri", "track"]
+__all__ = ["Store", "Tracked", "comparison_url", "find_root", "follow", "track"]
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -33,11 +33,6 @@ def find_root(start: Path | None = None) -> Path:
         if (folder / "dvc.yaml").is_file():
             return folder
     raise UserError(f"no dvc.yaml in {here} or above it: run this inside the repository")
-
-
-def store_uri(root: Path) -> str:
-    """Where MLflow keeps this repository's runs: MLFLOW_TRACKING_URI, else mlflow.db at the root."""
-    return Store(root, "").uri
 
 
 def follow(root: Path, interval: float = 5.0) -> None:
