@@ -7,6 +7,8 @@ steps is k-NN inside each snapshot's probe set of validation images: the bank an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,13 +48,18 @@ def runs(params: dict[str, Any], root: Path = Path()) -> Iterator[Run]:
             yield Run(regime, seed, root / "runs" / params["study"] / "pretrain" / regime / f"seed-{seed}")
 
 
-def by_regime(params: dict[str, Any], judge: Callable[[Run], Result], title: str) -> dict[str, list[Result]]:
-    """`judge` of every cell, a list over seeds for each regime, with progress."""
+def by_regime(
+    params: dict[str, Any], judge: Callable[[Run], Result], title: str, processes: int = 1
+) -> dict[str, list[Result]]:
+    """`judge` of every cell, a list over seeds for each regime, with progress; `judge` can be pickled if `processes` > 1."""
     cells = list(runs(params))
     results: dict[str, list[Result]] = {}
-    with progress(title) as advance:
-        for done, run in enumerate(cells, 1):
-            results.setdefault(run.regime, []).append(judge(run))
+    with progress(title) as advance, ExitStack() as stack:
+        judged: Iterator[Result] = map(judge, cells)
+        if processes > 1:
+            judged = stack.enter_context(ProcessPoolExecutor(processes)).map(judge, cells)
+        for done, (run, result) in enumerate(zip(cells, judged, strict=True), 1):
+            results.setdefault(run.regime, []).append(result)
             advance(done, len(cells))
     return results
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import entropy
 
-from collapselab.collapse.diagnosis import KINDS, Diagnosis, diagnose
-from collapselab.collapse.registry import Evidence
+from collapselab.collapse.diagnosis import Diagnosis, diagnose
+from collapselab.collapse.evidence import Evidence, TokenSums
+from collapselab.collapse.kind import KINDS, load_kinds
+from collapselab.collapse.registry import load_metrics
+from collapselab.collapse.signatures import read
 from collapselab.collapse.snapshot import Snapshot
+from collapselab.collapse.thresholds import THRESHOLDS, load_thresholds
+from collapselab.errors import UserError
 
 RNG = np.random.default_rng
 
@@ -39,7 +48,7 @@ def judged(now: Evidence, start: Evidence, other: Evidence | None = None) -> Dia
             step, "representation", ("embedding",), {"representation": representation, "embedding": evidence}
         )
 
-    return diagnose(snapshot(100, now), snapshot(0, start))
+    return diagnose(snapshot(100, now), snapshot(0, start), draws=0)
 
 
 def test_spread_that_fell_to_view_noise_is_complete_collapse() -> None:
@@ -103,14 +112,19 @@ def test_a_collapse_at_the_loss_layer_makes_the_headline_and_one_elsewhere_does_
     found = diagnose(
         Snapshot(9, "representation", ("embedding",), layers),
         Snapshot(0, "representation", ("embedding",), dict.fromkeys(layers, start)),
+        draws=0,
     )
     assert found.verdict == [] and found.verdicts["side"] == ["complete"]
     assert found.sentence.startswith("No ")
 
 
-def test_what_is_not_diagnosed_is_said() -> None:
-    found = judged(layer(1.0, 1.0), layer(1.0, 1.0))
-    assert set(found.undetermined) | {"complete", "one-hot", "uniform"} == set(KINDS)
+def test_a_kind_whose_input_is_missing_is_listed_with_what_to_supply() -> None:
+    found = diagnose(gaussian(100, 8), draws=0)
+    assert set(found.undetermined) == {
+        "complete", "norm", "one-hot", "uniform", "prototype", "token-position", "token-smooth", "nuisance",
+    }  # fmt: skip
+    assert "views" in found.undetermined["nuisance"] and "probabilities" in found.undetermined["one-hot"]
+    assert set(found.undetermined) | set(found.kinds["features"]) == set(KINDS)
 
 
 def test_most_images_at_one_point_is_complete_whatever_the_rest_does() -> None:
@@ -121,7 +135,167 @@ def test_most_images_at_one_point_is_complete_whatever_the_rest_does() -> None:
 
 
 def test_without_views_or_reference_complete_is_undetermined_not_healthy() -> None:
-    plain = Evidence(sample=RNG(0).standard_normal((50, 8)))
-    found = diagnose(Snapshot(10, "representation", ("embedding",), {"representation": plain, "embedding": plain}))
+    found = diagnose(gaussian(50, 8), draws=0)
     assert found.verdict == [] and "views" in found.undetermined["complete"]
-    assert found.sentence.startswith("Undetermined at embedding")
+    assert "whether it collapsed completely needs augmented views" in found.sentence
+
+
+def gaussian(n: int, d: int, seed: int = 0) -> NDArray[np.float64]:
+    return RNG(seed).standard_normal((n, d))
+
+
+def curve(n: int, d: int) -> NDArray[np.float64]:
+    """Points of a line through all d dimensions: globally spread, locally flat."""
+    return np.cos(RNG(0).uniform(0, 200, (n, 1)) * RNG(1).uniform(0.5, 1.5, d) + RNG(2).uniform(0, 6.3, d))
+
+
+def clustered(n: int, d: int, within: float, count: int = 7) -> NDArray[np.float64]:
+    return gaussian(count, d)[RNG(3).integers(0, count, n)] + within * gaussian(n, d, 4)
+
+
+BARE: dict[str, tuple[NDArray[np.float64], list[str]]] = {
+    "Gaussian": (gaussian(600, 64), []),
+    "power law": (gaussian(600, 64) * np.arange(1, 65) ** -0.75, []),
+    "classes": (clustered(600, 64, 0.7), []),
+    "a mean of a million": ((gaussian(600, 64) + 1e6).astype(np.float64), []),
+    "a tiny norm": (1e-6 * gaussian(600, 64), []),
+    "constant": (np.full((600, 64), 2.5), ["complete"]),
+    "float noise": ((1000 + 1e-5 * gaussian(600, 64)).astype(np.float32), ["complete"]),
+    "rank 8": (gaussian(600, 8) @ gaussian(8, 64, 1), ["dimensional"]),
+    "rank 8 over a floor": (gaussian(600, 8) @ gaussian(8, 64, 1) + 0.01 * gaussian(600, 64, 2), ["dimensional"]),
+    "tight clusters": (clustered(600, 64, 0.03), ["dimensional", "cluster"]),
+    "curve": (curve(1500, 64), ["local"]),
+}
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_bare_features_are_named_for_what_they_are(name: str) -> None:
+    features, kinds = BARE[name]
+    assert diagnose(features, draws=0).verdict == kinds
+
+
+def test_augmentation_noise_alone_is_nuisance() -> None:
+    views = gaussian(200, 1)[:, None] * 0.05 + RNG(5).standard_normal((200, 4, 16))
+    assert diagnose(Evidence(views[:, 0], views=views), draws=0).verdict == ["nuisance"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kinds"),
+    [
+        (gaussian(80, 16)[:, None] + RNG(6).standard_normal((80, 9, 16)) + RNG(7).standard_normal((9, 16)), []),
+        (3 * RNG(7).standard_normal((9, 16)) + 0.1 * RNG(6).standard_normal((80, 9, 16)), ["token-position"]),
+        (gaussian(80, 16)[:, None] + 0.01 * RNG(6).standard_normal((80, 9, 16)), ["token-smooth"]),
+    ],
+)
+def test_tokens(tokens: NDArray[np.float64], kinds: list[str]) -> None:
+    assert diagnose(Evidence(gaussian(80, 16), tokens=TokenSums.of(tokens)), draws=0).verdict == kinds
+
+
+def test_few_prototypes_and_copies_of_prototypes() -> None:
+    few = np.eye(64)[RNG(0).integers(0, 3, 300)] * 0.94 + 0.06 / 64
+    assert diagnose(Evidence(gaussian(300, 8), probabilities=few), draws=0).verdict == ["prototype"]
+    healthy = softmax(3.0, k=64)
+    copies = np.repeat(gaussian(4, 32), 16, axis=0) + 0.001 * gaussian(64, 32, 1)
+    evidence = Evidence(gaussian(200, 8), probabilities=healthy)
+    found = diagnose(evidence, draws=0)
+    assert found.verdict == [] and "weights" in found.undetermined["prototype"]
+    assert diagnose(replace(evidence, prototypes=copies), draws=0).verdict == ["prototype"]
+
+
+@pytest.mark.parametrize(("factor", "kinds"), [(1e-3, ["norm"]), (1e4, ["norm"]), (0.2, []), (20.0, [])])
+def test_norm_is_graded_against_the_start(factor: float, kinds: list[str]) -> None:
+    assert diagnose(factor * gaussian(200, 16), gaussian(200, 16, 1), draws=0).verdict == kinds
+
+
+def test_directions_that_were_dead_at_the_start_do_not_count() -> None:
+    bottleneck = gaussian(300, 16) @ gaussian(16, 64, 1)
+    assert diagnose(bottleneck, draws=0).verdict == ["dimensional"]
+    assert diagnose(bottleneck, gaussian(300, 16, 2) @ gaussian(16, 64, 3), draws=0).verdict == []
+
+
+def test_intervals_hold_the_severity_and_narrow_with_images() -> None:
+    def interval(n: int) -> tuple[float, float]:
+        finding = diagnose(clustered(n, 16, 0.12), draws=40).kinds["features"]["cluster"]
+        assert finding.interval is not None and finding.interval[0] <= finding.severity <= finding.interval[1]
+        return finding.interval
+
+    few, many = interval(60), interval(900)
+    assert many[1] - many[0] < few[1] - few[0]
+
+
+def test_the_same_features_give_the_same_diagnosis() -> None:
+    features = clustered(300, 16, 0.12)
+    assert diagnose(features, draws=5) == diagnose(features.copy(), draws=5)
+
+
+def test_a_signature_of_the_loss_is_a_warning() -> None:
+    signatures = read({"loss": [8.3178] * 50})
+    assert [signature.kind for signature in signatures] == ["uniform"]
+    assert "ln 4096" in diagnose(gaussian(50, 8), signatures=signatures, draws=0).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("history", "kinds"),
+    [
+        ({"loss": [-0.2, *[-0.999] * 20]}, ["complete"]),
+        ({"loss": [2.0, *[1e-9] * 20], "teacher_entropy": [2.0, *[0.0] * 20]}, ["one-hot"]),
+        ({"loss": [2.0, *[1e-9] * 20]}, ["complete"]),
+        ({"loss": [25.0] * 20, "covariance": [0.0] * 20, "variance": [0.99] * 20}, ["complete"]),
+        ({"loss": list(np.linspace(6, 4, 50))}, []),
+        ({"loss": [float("nan")] * 3}, []),
+        ({"step": [1.0, 2.0]}, []),
+    ],
+)
+def test_signatures_of_losses(history: dict[str, list[float]], kinds: list[str]) -> None:
+    assert [signature.kind for signature in read(history)] == kinds
+
+
+def test_thresholds_can_be_overridden_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "dimensional/dead-share: {none: 0.9, full: 0.99}\ndimensional/rank-to-power-law: {none: 0.1, full: 0.01}\n"
+    )
+    assert diagnose(BARE["rank 8"][0], thresholds=load_thresholds(path), draws=0).verdict == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dimension: {none: 1}", "is no threshold"),
+        ("cluster/within: {none: 0.1, most: 2}", "give `none` and `full`"),
+        ("cluster/within: {none: -1}", "must be above 0"),
+        ("cluster/within: {none: 0.001}", "must lie below"),
+        ("cluster/within: {none: yes}", "must be a number"),
+        ("[1, 2]", "must map names"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_a_mistake_in_a_thresholds_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_thresholds(path)
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (np.ones((1, 4)), "one vector"),
+        (np.ones(4), "must be [images, dimensions]"),
+        (np.array([[1.0, np.nan], [1.0, 2.0]]), "NaN or infinity"),
+        (np.array([["a", "b"], ["c", "d"]]), "save real numbers"),
+        (1e-160 * gaussian(20, 4), "rescale"),
+    ],
+)
+def test_features_that_cannot_be_measured_are_refused(features: NDArray[np.float64], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        diagnose(features, draws=0)
+
+
+def test_every_kind_has_a_page_and_thresholds() -> None:
+    kinds = load_kinds()
+    assert tuple(kinds) == KINDS
+    for name, kind in kinds.items():
+        assert kind.what and kind.measured and kind.looks_like and kind.causes and kind.remedies and kind.sources
+        assert any(threshold.startswith(f"{name}/") for threshold in THRESHOLDS)
+        assert set(kind.reads) <= set(load_metrics()) and set(kind.against) <= set(load_metrics())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from collapselab.collapse.timeline import ALARM_HEADER
 from collapselab.files import save_arrays, write_csv, write_json, write_text
 
 STEPS = [0, 1, 2, 5, 10, 20, 40]
@@ -60,8 +61,9 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
     folder = root / "runs" / "fake"
     knn: dict[str, Any] = {"schema": 1, "k": 20, "temperature": 0.1, "pixels": {"knn": 0.56}, "regimes": {}}
     linear: dict[str, Any] = {"schema": 1, "pixels": {"linear": 0.6}, "regimes": {}}
-    diagnosis: dict[str, Any] = {"schema": 1, "complete": False, "regimes": {}}
+    diagnosis: dict[str, Any] = {"schema": 2, "regimes": {}}
     rows: list[tuple[Any, ...]] = []
+    severities: list[tuple[Any, ...]] = []
     arrays: dict[str, Any] = {}
     for name, entry in REGIMES.items():
         for seed in params["seeds"]:
@@ -70,11 +72,16 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
             linear["regimes"].setdefault(name, []).append({"seed": seed, "layers": _knn(seed, entry)["layers"]})
             diagnosis["regimes"].setdefault(name, []).append(_diagnosis(seed, entry))
             rows += _metrics(name, seed, entry)
+            severities += _severities(name, seed, entry)
             arrays |= _spectra(name, seed, entry)
     write_json(folder / "knn.json", knn)
     write_json(folder / "linear_probe.json", linear)
     write_json(folder / "collapse" / "diagnosis.json", diagnosis)
     write_csv(folder / "collapse" / "metrics.csv", ("regime", "seed", "step", "layer", "metric", "value"), rows)
+    write_csv(
+        folder / "collapse" / "severities.csv", ("regime", "seed", "step", "layer", "kind", "severity"), severities
+    )
+    write_csv(folder / "collapse" / "alarms.csv", ALARM_HEADER, [])
     save_arrays(folder / "collapse" / "spectra.safetensors", arrays)
     _preview(folder / "preview")
     _pipeline(root, params)
@@ -111,7 +118,28 @@ def _knn(seed: int, entry: dict[str, Any]) -> dict[str, Any]:
 def _diagnosis(seed: int, entry: dict[str, Any]) -> dict[str, Any]:
     verdicts = {layer: entry["verdict"] if layer in entry["layers"] else [] for layer in layers_of(entry)}
     sentence = "Both entropies are 0." if entry["verdict"] else "No collapse was found."
-    return {"seed": seed, "verdict": entry["verdict"], "verdicts": verdicts, "sentence": sentence, "kinds": {}}
+    finding = {
+        "severity": 0.9,
+        "interval": [0.8, 1.0],
+        "evidence": "both entropies are 0",
+        "remedy": "center the logits",
+    }
+    kinds = {layer: dict.fromkeys(found, finding) for layer, found in verdicts.items()}
+    onset = {layer: {kind: {"step": 20, "after": 10} for kind in found} for layer, found in verdicts.items()}
+    return {
+        "seed": seed, "verdict": entry["verdict"], "verdicts": verdicts, "sentence": sentence, "kinds": kinds,
+        "undetermined": {}, "warnings": [], "onset": onset, "twin": "", "fall": None, "fall_words": "no twin",
+    }  # fmt: skip
+
+
+def _severities(name: str, seed: int, entry: dict[str, Any]) -> list[tuple[Any, ...]]:
+    kind = entry["verdict"][0] if entry["verdict"] else "complete"
+    worst = 0.9 if entry["verdict"] else 0.0
+    return [
+        (name, seed, step, layer, kind, worst * place / 6)
+        for layer in entry["layers"]
+        for place, step in enumerate(STEPS)
+    ]
 
 
 def _metrics(name: str, seed: int, entry: dict[str, Any]) -> list[tuple[Any, ...]]:

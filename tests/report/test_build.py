@@ -63,7 +63,7 @@ def test_names_are_escaped(remake: Callable[..., Path], params: dict[str, Any]) 
     write_json(manifest, read_json(manifest) | {"origin": "<script>alert(1)</script> a|b *c*"})
     diagnosis = root / "runs" / "fake" / "collapse" / "diagnosis.json"
     odd = read_json(diagnosis)
-    odd["regimes"]["tokens"][0] |= {"sentence": "E h(p) < 0.1 & <b>flat</b> $x$"}
+    odd["regimes"]["simclr"][0] |= {"sentence": "E h(p) < 0.1 & <b>flat</b> $x$"}
     write_json(diagnosis, odd)
     out = build(params, root)
     page, markdown = (out / "report.html").read_text(), (out / "report.md").read_text()

@@ -1,214 +1,256 @@
-"""Which kinds of collapse hold, per layer, how badly, and by what evidence.
-
-At present three kinds are known: complete, one-hot and uniform. The others are listed as undetermined.
-"""
+"""Which kinds of collapse hold, per layer, how badly, by what evidence; and what that says about the cause."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from collapselab.collapse.registry import Evidence, compute_all
+import numpy as np
+from numpy.typing import NDArray
+
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.kind import AT_THE_LOSS, KINDS, Case, Graded, Missing, Values, load_kinds
+from collapselab.collapse.registry import Value, compute_all
+from collapselab.collapse.signatures import Signature
 from collapselab.collapse.snapshot import Snapshot
+from collapselab.collapse.thresholds import THRESHOLDS, VERDICT_FROM, Thresholds
+from collapselab.randomness import generator
 
-KINDS = (
-    "complete",
-    "norm",
-    "dimensional",
-    "cluster",
-    "one-hot",
-    "uniform",
-    "prototype",
-    "token-position",
-    "token-smooth",
-    "local",
-    "nuisance",
-)
-KNOWN = ("complete", "one-hot", "uniform")
-# Kinds that make the headline when they hold where the loss acts, rather than at the representation.
-AT_THE_LOSS = ("complete", "one-hot", "uniform", "prototype")
-VERDICT_FROM = 0.5
-FLOAT32 = 1.1920929e-07  # its epsilon
-TINY = 1e-30  # stands for 0 inside a logarithm
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """Severity is 0 at `none`, 1 at `full`, linear between; a verdict from .5 on."""
-
-    none: float
-    full: float
-    reason: str
-
-    def severity(self, value: float) -> float:
-        return min(1.0, max(0.0, (value - self.none) / (self.full - self.none)))
-
-
-THRESHOLDS = {
-    "complete/view-ratio-to-start": Threshold(
-        2.0,
-        1.0,
-        "median between-image over within-view variance against initialisation: training set images no further apart",
-    ),
-    "complete/log-distance-to-start": Threshold(
-        math.log(0.2),
-        math.log(0.02),
-        "a typical image's distance from the middle: networks that merely learn nothing keep .15 and more",
-    ),
-    "complete/log-direction-to-start": Threshold(
-        math.log(0.3),
-        math.log(0.03),
-        "spread of directions: kept where outputs have only become smaller, which is no complete collapse",
-    ),
-    "one-hot/mean-entropy": Threshold(0.2, 0.0, "E h(p) / ln K: each image is decided"),
-    "one-hot/marginal-entropy": Threshold(0.4, 0.0, "h(mean p) / ln K: all images decide for the same few prototypes"),
-    "uniform/gap": Threshold(0.02, 0.0, "(ln K - E h(p)) / ln K: nothing is said about any image"),
-    "uniform/gap-to-start": Threshold(
-        0.5,
-        0.05,
-        "the same gap against initialisation, where small logits look uniform too: training must have closed it",
-    ),
-}
+DRAWS = 100  # bootstrap samples behind an interval
+LEVEL = 0.9
+LARGE_MEAN = 0.9  # share of the second moment
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How badly a kind holds at a layer, 0 to 1, and the evidence in words."""
+    """How badly a kind holds at a layer, 0 to 1, with its 90 % bootstrap interval over images, and the evidence in words.
+
+    `interval` is None where images can't be drawn again (token sums) or none was asked for.
+    """
 
     severity: float
     evidence: str
+    interval: tuple[float, float] | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """`verdict`: kinds at the representation, and those of the loss at its layers; empty means healthy.
+    """What `diagnose` found.
 
-    `verdicts` and `kinds` hold them per layer; `undetermined` says, kind by kind, what is missing.
+    Attributes:
+        verdict: kinds at the representation, and those of the loss at its layers; empty means healthy.
+        verdicts: kinds by layer, empty where none holds.
+        kinds: layer -> kind -> finding, for every kind that could be judged.
+        undetermined: kind -> what to supply, for kinds that no layer could be judged by.
+        warnings: what makes measures mislead, in sentences.
+        metrics: layer -> metric -> value, None where it is undefined.
+        sentence: the verdict in words, with its evidence.
     """
 
     verdict: list[str]
     verdicts: dict[str, list[str]]
     kinds: dict[str, dict[str, Finding]]
     undetermined: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    metrics: dict[str, dict[str, Value]] = field(default_factory=dict)
     sentence: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Without the metrics, which are stored beside their specs elsewhere."""
+        values = asdict(self)
+        del values["metrics"]
+        return values
+
+    def worst(self, kind: str) -> tuple[str, Finding] | None:
+        """The layer where `kind` holds worst, of those where it could be judged."""
+        found = [(layer, kinds[kind]) for layer, kinds in self.kinds.items() if kind in kinds]
+        return max(found, key=lambda pair: pair[1].severity, default=None)
 
 
-def diagnose(snapshot: Snapshot, reference: Snapshot | None = None) -> Diagnosis:
-    """Diagnose one snapshot; `reference` is the same network's random initialisation, against which kinds are graded."""
+def diagnose(
+    subject: Snapshot | Evidence | NDArray[Any],
+    reference: Snapshot | Evidence | NDArray[Any] | None = None,
+    *,
+    thresholds: Thresholds = THRESHOLDS,
+    signatures: Sequence[Signature] = (),
+    draws: int = DRAWS,
+) -> Diagnosis:
+    """Diagnose a snapshot, the evidence about one layer, or plain features [N, d].
+
+    Args:
+        reference: the same network's random initialisation, against which kinds are graded.
+        thresholds: the table of severities, `THRESHOLDS` with or without overrides.
+        signatures: what the loss's curve says, from `signatures.read`; they choose the remedies' order and make warnings.
+        draws: bootstrap samples behind each interval; 0 for none.
+
+    Raises UserError for features that can't be measured: one vector, NaN or infinity, shapes that don't fit.
+    """
+    snapshot, start = as_snapshot(subject), None if reference is None else as_snapshot(reference)
     kinds: dict[str, dict[str, Finding]] = {}
+    missing: dict[str, list[str]] = {}
+    open_parts: dict[str, str] = {}
+    warnings: list[str] = [signature.sentence for signature in signatures]
+    metrics: dict[str, dict[str, Value]] = {}
     for layer, evidence in snapshot.layers.items():
-        start = reference.layers.get(layer) if reference else None
-        kinds[layer] = _findings(evidence, start)
-    verdicts = {
-        layer: [kind for kind in KINDS if kind in found and found[kind].severity >= VERDICT_FROM]
-        for layer, found in kinds.items()
+        before = start.layers.get(layer) if start else None
+        judged = judge(evidence, before, thresholds, draws)
+        kinds[layer] = judged.findings
+        metrics[layer] = judged.values
+        warnings += [f"{layer}: {text}" if len(snapshot.layers) > 1 else text for text in judged.warnings]
+        for kind, supply in judged.missing.items():
+            missing.setdefault(kind, []).append(supply)
+        open_parts |= judged.open
+    verdicts = {layer: holding(found) for layer, found in kinds.items()}
+    verdict = headline(snapshot, verdicts)
+    nowhere = {kind: supply[0] for kind, supply in missing.items() if len(supply) == len(kinds)}
+    undecided = {
+        kind: supply for kind, supply in open_parts.items() if all(kind not in held for held in verdicts.values())
     }
+    undetermined = {kind: (nowhere | undecided)[kind] for kind in KINDS if kind in nowhere or kind in undecided}
+    found = Diagnosis(verdict, verdicts, kinds, undetermined, warnings, metrics)
+    return replace(found, sentence=_sentence(snapshot, found))
+
+
+def as_snapshot(subject: Snapshot | Evidence | NDArray[Any]) -> Snapshot:
+    """Features or evidence as a snapshot of one layer, `features`, that is the representation and the loss's layer at once."""
+    if isinstance(subject, Snapshot):
+        return subject
+    evidence = subject if isinstance(subject, Evidence) else Evidence(subject)
+    return Snapshot(0, "features", ("features",), {"features": evidence})
+
+
+def holding(found: Mapping[str, Finding]) -> list[str]:
+    """The kinds that hold, in the order of KINDS."""
+    return [kind for kind in KINDS if kind in found and found[kind].severity >= VERDICT_FROM]
+
+
+def headline(snapshot: Snapshot, verdicts: Mapping[str, Sequence[str]]) -> list[str]:
+    """All kinds at the representation, and those that the loss brings at the layers that it acts on."""
     at_loss = {kind for layer in snapshot.loss_layers for kind in verdicts.get(layer, []) if kind in AT_THE_LOSS}
     held = at_loss | set(verdicts.get(snapshot.representation, []))
-    verdict = [kind for kind in KINDS if kind in held]
-    undetermined = {kind: "not diagnosed by this version" for kind in KINDS if kind not in KNOWN}
-    if not all("complete" in found for found in kinds.values()):
-        undetermined["complete"] = "supply augmented views of the images, and the same network at initialisation"
-    return Diagnosis(verdict, verdicts, kinds, undetermined, _sentence(snapshot, verdict, verdicts, kinds))
+    return [kind for kind in KINDS if kind in held]
 
 
-def _findings(evidence: Evidence, start: Evidence | None) -> dict[str, Finding]:
-    now = compute_all(evidence)
-    before = compute_all(start) if start else {}
-    candidates = {
-        "complete": _complete(evidence, now, before),
-        "one-hot": _one_hot(now),
-        "uniform": _uniform(now, before),
+@dataclass(frozen=True)
+class Judged:
+    """One layer: findings by kind, what the others need, what would decide parts that stay open, warnings, the metrics."""
+
+    findings: dict[str, Finding]
+    missing: dict[str, str]
+    open: dict[str, str]
+    warnings: list[str]
+    values: dict[str, Value]
+
+
+def judge(
+    evidence: Evidence,
+    start: Evidence | None = None,
+    thresholds: Thresholds = THRESHOLDS,
+    draws: int = 0,
+    values: Mapping[str, Value] | None = None,
+    start_values: Mapping[str, Value] | None = None,
+) -> Judged:
+    """Every kind at one layer; `values` and `start_values` are the metrics, where they are known already."""
+    now = dict(values) if values is not None else compute_all(evidence)
+    before = start_values if start_values is not None else compute_all(start, _against()) if start else {}
+    graded = grade(Values(now), Values(before), thresholds)
+    drawn = _drawn(evidence, start, thresholds, draws)
+    findings = {
+        name: Finding(result.severity, result.evidence, _interval(result, drawn.get(name)), _remedy(name, result))
+        for name, result in graded.items()
+        if isinstance(result, Graded)
     }
-    return {kind: finding for kind, finding in candidates.items() if finding is not None}
+    missing = {name: result.supply for name, result in graded.items() if isinstance(result, Missing)}
+    open_parts = {name: result.open for name, result in graded.items() if isinstance(result, Graded) and result.open}
+    return Judged(findings, missing, open_parts, _warnings(now), now)
 
 
-Values = Mapping[str, float | None]
+def _remedy(name: str, result: Graded) -> str:
+    return load_kinds()[name].remedies[0] if result.severity >= VERDICT_FROM else ""
 
 
-def _graded(name: str, value: float) -> float:
-    return THRESHOLDS[name].severity(value)
+def grade(now: Values, start: Values, thresholds: Thresholds = THRESHOLDS) -> dict[str, Graded | Missing]:
+    """Every kind from metrics alone. What collapsed completely is not spread, so no nuisance either."""
+    case = Case(now, start, thresholds)
+    found = {name: kind.grade(case) for name, kind in load_kinds().items()}
+    complete, nuisance = found["complete"], found["nuisance"]
+    if isinstance(complete, Graded) and isinstance(nuisance, Graded) and complete.severity >= VERDICT_FROM:
+        found["nuisance"] = Graded(0.0, "the features are not spread: " + complete.evidence)
+    return found
 
 
-def _complete(evidence: Evidence, now: Values, before: Values) -> Finding | None:
-    """All inputs map to one vector: the spread is rounding, or has fallen to view noise since initialisation."""
-    typical = now["median_distance"]
-    rounding = 4 * FLOAT32 * evidence.moments.absolute * evidence.sample.shape[1] ** 0.5
-    if not evidence.moments.resolved() or (typical is not None and typical <= rounding):
-        return Finding(1.0, "most images give the same vector, up to rounding")
-    names = ("median_variance_ratio", "median_distance", "direction_spread")
-    pairs = [(now.get(name), before.get(name)) for name in names]
-    if any(value is None or not start for value, start in pairs):
+def _reads() -> list[str]:
+    return sorted({metric for kind in load_kinds().values() for metric in kind.reads})
+
+
+def _against() -> list[str]:
+    """What the kinds compare with at initialisation: metrics that are cheaper to draw again than all that they read."""
+    return sorted({metric for kind in load_kinds().values() for metric in kind.against})
+
+
+def _drawn(evidence: Evidence, start: Evidence | None, thresholds: Thresholds, draws: int) -> dict[str, list[float]]:
+    """Severities of bootstrap samples over images, by kind. Reference and subject are drawn alike."""
+    severities: dict[str, list[float]] = {}
+    for draw in range(draws):
+        now = compute_all(evidence.drawn(generator(0, "bootstrap", draw)), _reads())
+        before = compute_all(start.drawn(generator(0, "bootstrap", draw)), _against()) if start else {}
+        for name, result in grade(Values(now), Values(before), thresholds).items():
+            if isinstance(result, Graded):
+                severities.setdefault(name, []).append(result.severity)
+    if evidence.tokens is not None and evidence.tokens.raw is None:
+        return {name: values for name, values in severities.items() if not name.startswith("token-")}
+    return severities
+
+
+def _interval(result: Graded, drawn: Sequence[float] | None) -> tuple[float, float] | None:
+    """The central LEVEL of the drawn severities, moved so that their median falls on the estimate.
+
+    A bootstrap sample holds each image once, twice or not at all: ranks and local dimensions of such samples are lower
+    throughout, which is no uncertainty about the images at hand.
+    """
+    if not drawn:
         return None
-    (ratio, ratio_before), (distance, distance_before), (spread, spread_before) = (
-        (max(value or 0.0, TINY), start or TINY) for value, start in pairs
-    )
-    severity = min(
-        _graded("complete/view-ratio-to-start", ratio / ratio_before),
-        _graded("complete/log-distance-to-start", math.log(distance / distance_before)),
-        _graded("complete/log-direction-to-start", math.log(spread / spread_before)),
-    )
-    return Finding(
-        severity,
-        f"median distance from the middle of all images {distance:.2g} ({distance_before:.2g} at initialisation), "
-        f"median 1 - cosine to the common direction {spread:.2g} ({spread_before:.2g}), "
-        f"median between-image over within-view variance {ratio:.2g} ({ratio_before:.2g})",
-    )
+    low, middle, high = np.quantile(drawn, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+    moved = [float(min(1.0, max(0.0, edge + result.severity - middle))) for edge in (low, high)]
+    return moved[0], moved[1]
 
 
-def _one_hot(now: Values) -> Finding | None:
-    """The softmax says the same class for everything."""
-    mean, marginal, ceiling = now.get("mean_entropy"), now.get("marginal_entropy"), now.get("log_k")
-    if mean is None or marginal is None or not ceiling:
-        return None
-    severity = min(
-        _graded("one-hot/mean-entropy", mean / ceiling), _graded("one-hot/marginal-entropy", marginal / ceiling)
-    )
-    return Finding(
-        severity, f"softmax entropy {mean:.2g} an image and {marginal:.2g} over all images, of at most {ceiling:.3g}"
-    )
-
-
-def _uniform(now: Values, before: Values) -> Finding | None:
-    """The softmax says nothing, where training had time to change that."""
-    mean, ceiling, mean_before = now.get("mean_entropy"), now.get("log_k"), before.get("mean_entropy")
-    if mean is None or not ceiling or mean_before is None:
-        return None
-    gap, gap_before = (ceiling - mean) / ceiling, (ceiling - mean_before) / ceiling
-    # Where the head starts uniform there is no gap to close: then staying so is the evidence.
-    closed = gap / gap_before if gap_before > 1e-6 else 0.0
-    severity = min(_graded("uniform/gap", gap), _graded("uniform/gap-to-start", closed))
-    return Finding(
-        severity, f"softmax entropy {mean:.4g} an image, of at most {ceiling:.4g} ({mean_before:.4g} at initialisation)"
-    )
-
-
-def _sentence(
-    snapshot: Snapshot,
-    verdict: list[str],
-    verdicts: Mapping[str, list[str]],
-    kinds: Mapping[str, Mapping[str, Finding]],
-) -> str:
-    """The verdict in words, with the evidence of the worst layer of each kind."""
-    if not verdict:
-        layer = snapshot.loss_layers[0]
-        if not kinds.get(layer):
-            return f"Undetermined at {layer}: augmented views and the same network at initialisation are missing."
-        evidence = next(iter(kinds[layer].values())).evidence
-        return f"No {_either(KNOWN)} collapse: at {layer}, {evidence}."
-    parts = []
-    for kind in verdict:
-        layer = max((name for name in verdicts if kind in verdicts[name]), key=lambda name: kinds[name][kind].severity)
-        parts.append(
-            f"{kind} collapse at {layer} (severity {kinds[layer][kind].severity:.2f}): {kinds[layer][kind].evidence}"
+def _warnings(values: Mapping[str, Value]) -> list[str]:
+    found = []
+    share, resolution = values.get("mean_share"), values.get("resolution")
+    if share is not None and share > LARGE_MEAN:
+        found.append(
+            f"a common offset makes up {share:.3g} of the second moment: harmless to a probe, it ruins cosines and every "
+            "uncentred measure (RankMe, stable rank, normalised std); whether images still differ only views can tell"
         )
-    return "; ".join(parts)[:1].upper() + "; ".join(parts)[1:] + "."
+    if resolution is not None and 4 <= resolution < 32:
+        found.append(
+            f"the spread is only {resolution:.2g} units in the last place: subtract the mean before saving, or save float64"
+        )
+    return found
 
 
-def _either(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:-1]) + " or " + names[-1]
+def _sentence(snapshot: Snapshot, found: Diagnosis) -> str:
+    """The verdict in words, with the evidence of the worst layer of each kind."""
+    if not found.verdict:
+        layer = snapshot.loss_layers[0]
+        judged = found.kinds.get(layer) or {}
+        if not judged:
+            return f"Undetermined at {layer}: supply {next(iter(found.undetermined.values()), 'more evidence')}."
+        worst = max(judged.values(), key=lambda finding: finding.severity)
+        unknown = (
+            f"; whether it collapsed completely needs {supply}"
+            if (supply := found.undetermined.get("complete"))
+            else ""
+        )
+        return f"No collapse found: at {layer}, {judged.get('complete', worst).evidence}{unknown}."
+    parts = []
+    for kind in found.verdict:
+        layers = [layer for layer, kinds in found.verdicts.items() if kind in kinds]
+        layer = max(layers, key=lambda name: found.kinds[name][kind].severity)
+        finding = found.kinds[layer][kind]
+        parts.append(f"{kind} collapse at {layer} (severity {finding.severity:.2f}): {finding.evidence}")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:] + "."

@@ -1,21 +1,23 @@
-"""One cell's snapshots -> metrics, spectra and a diagnosis; the files that hold them for a study."""
+"""One cell's snapshots -> metrics, severities, spectra and a diagnosis."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapselab.collapse.diagnosis import Diagnosis, diagnose
-from collapselab.collapse.registry import Evidence, compute_all, load_metrics
+from collapselab.collapse.diagnosis import Diagnosis, diagnose, grade
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.kind import Graded, Values
+from collapselab.collapse.registry import Value, compute_all, load_metrics
 from collapselab.collapse.snapshot import Snapshot, read_snapshot
-from collapselab.files import save_arrays, write_csv, write_json
+from collapselab.randomness import generator
 from collapselab.runs import Run
 
-Row = tuple[int, str, str, float | None, int, int, str, str]  # step, layer, metric, value, n, d, view, mode
+DRAWS = 40  # bootstrap samples behind each severity's interval
+Row = tuple[int, str, str, Value, int, int, str, str]  # step, layer, metric, value, n, d, view, mode
 
 
 @dataclass(frozen=True)
@@ -24,79 +26,93 @@ class Measured:
 
     Attributes:
         rows: every metric at every step and layer; None where it is undefined.
-        spectra: layer -> covariance eigenvalues, descending, [steps, d]; `layer@tokens` over all token outputs.
+        severities: layer -> kind -> severity at each step, [S]; NaN where a step could not be judged.
+        spectra: layer -> covariance eigenvalues, descending, [steps, d]; `layer@tokens` over all token outputs,
+            `layer@shuffled` [1, d] at the last step with each column permuted over images: no correlation left.
         steps: of the snapshots, [S].
+        diagnosis: of the last snapshot, against the first.
     """
 
     run: Run
     rows: list[Row]
+    severities: dict[str, dict[str, NDArray[np.float64]]]
     spectra: dict[str, NDArray[np.float64]]
     steps: NDArray[np.int64]
     diagnosis: Diagnosis
 
 
 def measure(run: Run) -> Measured:
-    """Measure every snapshot of one cell, and diagnose the last against the first (random initialisation)."""
+    """Measure every snapshot of one cell against its first (random initialisation), and diagnose the last."""
+    first, last = (read_snapshot(run.snapshots()[at]) for at in (0, -1))
     rows: list[Row] = []
+    steps: list[int] = []
     spectra: dict[str, list[NDArray[np.float64]]] = {}
-    snapshots = [read_snapshot(path) for path in run.snapshots()]
-    for snapshot in snapshots:
+    judged: list[dict[str, dict[str, float]]] = []
+    start: dict[str, Values] = {}
+    for path in run.snapshots():
+        snapshot = read_snapshot(path).beside(first)
+        values = {layer: compute_all(evidence) for layer, evidence in snapshot.layers.items()}
+        start = start or {layer: Values(found) for layer, found in values.items()}
+        steps.append(snapshot.step)
+        judged.append({layer: _severities(Values(found), start[layer]) for layer, found in values.items()})
         for layer, evidence in snapshot.layers.items():
-            rows += _rows(snapshot.step, layer, evidence)
+            rows += _rows(snapshot.step, layer, evidence, values[layer])
         for layer, eigenvalues in _spectra(snapshot).items():
             spectra.setdefault(layer, []).append(eigenvalues)
+    stacked = {layer: np.stack(values) for layer, values in spectra.items()}
     return Measured(
         run=run,
         rows=rows,
-        spectra={layer: np.stack(values) for layer, values in spectra.items()},
-        steps=np.array([snapshot.step for snapshot in snapshots]),
-        diagnosis=diagnose(snapshots[-1], reference=snapshots[0]),
+        severities=_over_steps(judged),
+        spectra=stacked | {f"{layer}@shuffled": _shuffled(evidence) for layer, evidence in last.layers.items()},
+        steps=np.array(steps),
+        diagnosis=diagnose(last.beside(first), reference=first.beside(first), draws=DRAWS),
     )
 
 
-def write(folder: Path, regimes: dict[str, list[Measured]]) -> None:
-    """metrics.csv, specs.json, spectra.safetensors and diagnosis.json of a study."""
-    cells = [cell for measured in regimes.values() for cell in measured]
-    header = ("regime", "seed", "step", "layer", "metric", "value", "n", "d", "view", "mode")
-    rows = (
-        (cell.run.regime, cell.run.seed, *row[:3], "" if row[3] is None else f"{row[3]:.9g}", *row[4:])
-        for cell in cells
-        for row in cell.rows
-    )
-    write_csv(folder / "metrics.csv", header, rows)
-    write_json(
-        folder / "specs.json",
-        {name: {"needs": entry.needs} | asdict(entry.spec) for name, entry in sorted(load_metrics().items())},
-    )
-    save_arrays(folder / "spectra.safetensors", _arrays(cells))
-    diagnoses = {
-        regime: [{"seed": cell.run.seed} | cell.diagnosis.as_dict() for cell in measured]
-        for regime, measured in regimes.items()
+def _severities(now: Values, start: Values) -> dict[str, float]:
+    return {name: result.severity for name, result in grade(now, start).items() if isinstance(result, Graded)}
+
+
+def _over_steps(judged: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, NDArray[np.float64]]]:
+    return {
+        layer: {
+            kind: np.array([step[layer].get(kind, np.nan) for step in judged])
+            for kind in dict.fromkeys(kind for step in judged for kind in step[layer])
+        }
+        for layer in judged[0]
     }
-    write_json(folder / "diagnosis.json", {"schema": 1, "complete": False, "regimes": diagnoses})
 
 
-def _rows(step: int, layer: str, evidence: Evidence) -> list[Row]:
+def _rows(step: int, layer: str, evidence: Evidence, values: Mapping[str, Value]) -> list[Row]:
     """Every metric of one layer, with the number of images and dimensions, the view and the mode that it was taken from."""
-    needs, d = load_metrics(), evidence.sample.shape[1]
-    rows: list[Row] = []
-    for name, value in compute_all(evidence).items():
-        augmented = "views" in needs[name].needs and evidence.views is not None
-        images = len(evidence.views) if augmented and evidence.views is not None else len(evidence.sample)
-        rows.append((step, layer, name, value, images, d, "augmented" if augmented else "clean", "eval"))
-    return rows
+    found, d = load_metrics(), evidence.sample.shape[1]
+    return [
+        (
+            step,
+            layer,
+            name,
+            value,
+            found[name].images(evidence),
+            d,
+            "augmented" if "views" in found[name].needs else "clean",
+            "eval",
+        )
+        for name, value in values.items()
+    ]
 
 
 def _spectra(snapshot: Snapshot) -> dict[str, NDArray[np.float64]]:
     found = {layer: evidence.moments.eigenvalues for layer, evidence in snapshot.layers.items()}
-    tokens = {f"{layer}@tokens": e.tokens.eigenvalues for layer, e in snapshot.layers.items() if e.tokens is not None}
+    tokens = {
+        f"{layer}@tokens": evidence.tokens.moments.eigenvalues
+        for layer, evidence in snapshot.layers.items()
+        if evidence.tokens is not None and evidence.tokens.moments is not None
+    }
     return found | tokens
 
 
-def _arrays(cells: list[Measured]) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    for cell in cells:
-        key = f"{cell.run.regime}/{cell.run.seed}"
-        arrays[f"{key}/steps"] = cell.steps
-        arrays |= {f"{key}/{layer}": spectrum for layer, spectrum in cell.spectra.items()}
-    return arrays
+def _shuffled(evidence: Evidence) -> NDArray[np.float64]:
+    """What the spectrum would be if dimensions did not go together: their variances stay, their correlations go."""
+    shuffled = generator(0, "shuffled-columns").permuted(np.asarray(evidence.sample, dtype=np.float64), axis=0)
+    return Evidence(shuffled).moments.eigenvalues[None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collapselab.errors import UserError
+
 Float = NDArray[np.float64]
+BLOCK = 1 << 22  # numbers turned into float64 at a time: 32 MiB
+
+
+def blocks(features: NDArray[Any]) -> Iterator[Float]:
+    """Rows of features [N, d] as float64, a bounded number at a time; memory-mapped files are read this way.
+
+    Raises UserError where a value is NaN or infinite.
+    """
+    rows = max(1, BLOCK // max(1, features.shape[1]))
+    for start in range(0, len(features), rows):
+        block = np.asarray(features[start : start + rows], dtype=np.float64)
+        if not np.isfinite(block).all():
+            bad = np.flatnonzero(~np.isfinite(block).all(1))
+            raise UserError(
+                f"row {start + bad[0]} of the features holds NaN or infinity, as do {len(bad)} of the {len(block)} rows read "
+                "with it: find the step that made them, or drop those rows"
+            )
+        yield block
+
+
+def unit_rows(features: NDArray[Any]) -> Float:
+    """Each vector divided by its length; zero vectors stay zero."""
+    z = np.asarray(features, dtype=np.float64)
+    length = np.linalg.norm(z, axis=-1, keepdims=True)
+    return np.asarray(z / np.where(length > 0, length, 1))
 
 
 @dataclass(frozen=True)
@@ -26,12 +54,26 @@ class Moments:
     absolute: float
 
     @classmethod
-    def of(cls, features: NDArray[Any]) -> Moments:
-        """Of features [N, d], N >= 1."""
-        x = np.asarray(features, dtype=np.float64)
-        mean = x.mean(0)
-        centred = x - mean
-        return cls(len(x), mean, centred.T @ centred, float(np.abs(x).mean()))
+    def of(cls, features: NDArray[Any], *, unit: bool = False) -> Moments:
+        """Of features [N, d], N >= 1, read in blocks; `unit`: of each vector divided by its length.
+
+        Raises UserError where a value is NaN or infinite.
+        """
+        whole: Moments | None = None
+        for block in blocks(features):
+            part = cls._of_block(unit_rows(block) if unit else block)
+            whole = part if whole is None else whole.merge(part)
+        if whole is None:
+            raise UserError("there are no features: the array has no row")
+        return whole
+
+    @classmethod
+    def _of_block(cls, x: Float) -> Moments:
+        # From the first row on: a sum of many equal numbers rounds, and a constant would seem to vary.
+        centred = x - x[0]
+        shift = centred.mean(0)
+        centred -= shift
+        return cls(len(x), x[0] + shift, centred.T @ centred, float(np.abs(x).mean()))
 
     @classmethod
     def of_uncentred(cls, count: int, mean: NDArray[Any], second: NDArray[Any]) -> Moments:
@@ -53,10 +95,20 @@ class Moments:
         """Biased (divided by N), [d, d]."""
         return self.scatter / self.count
 
+    @property
+    def second(self) -> Float:
+        """E x x^T, uncentred, [d, d]."""
+        return np.asarray(self.covariance + np.outer(self.mean, self.mean))
+
     @cached_property
     def eigenvalues(self) -> Float:
         """Of the covariance, descending, rounding below zero cut off, [d]."""
-        return np.asarray(np.linalg.eigvalsh(self.covariance)[::-1].clip(min=0), dtype=np.float64)
+        return _descending(self.covariance)
+
+    @cached_property
+    def uncentred_eigenvalues(self) -> Float:
+        """Of E x x^T, descending, rounding below zero cut off, [d]."""
+        return _descending(self.second)
 
     @property
     def trace(self) -> float:
@@ -64,13 +116,71 @@ class Moments:
         return float(np.trace(self.covariance))
 
     @property
+    def mean_square(self) -> float:
+        """E x^2 over all entries."""
+        return (self.trace + float(self.mean @ self.mean)) / len(self.mean)
+
+    @property
     def ceiling(self) -> int:
         """The largest rank that N vectors in d dimensions can have once centred."""
         return min(self.count - 1, len(self.mean))
 
-    def resolved(self, ulps: float = 4.0, dtype: type[np.floating[Any]] = np.float32) -> bool:
-        """Whether the spread stands clear of the rounding of `dtype`: below it, shape metrics would read noise."""
-        return bool(np.sqrt(self.trace / len(self.mean)) > ulps * np.finfo(dtype).eps * self.absolute)
+
+@dataclass(frozen=True)
+class Groups:
+    """Moments of vectors that belong together: of a class, of an image's views, of a token position.
+
+    Attributes:
+        counts: [G]; means: [G, d]; spreads: [G], sum of squared distances from the group's mean.
+        within: pooled scatter around the groups' own means, [d, d].
+    """
+
+    counts: NDArray[np.int64]
+    means: Float
+    spreads: Float
+    within: Float
+
+    @classmethod
+    def of(cls, features: NDArray[Any], groups: NDArray[Any], number: int) -> Groups:
+        """Of features [N, d] whose rows belong to groups 0 .. number - 1; read in blocks. Groups may be empty."""
+        whole = cls.empty(number, features.shape[1])
+        start = 0
+        for block in blocks(features):
+            ids = np.asarray(groups[start : start + len(block)])
+            counts = np.bincount(ids, minlength=number)
+            sums = np.zeros((number, block.shape[1]))
+            np.add.at(sums, ids, block)
+            means = sums / np.maximum(counts, 1)[:, None]
+            centred = block - means[ids]
+            spreads = np.bincount(ids, weights=(centred**2).sum(1), minlength=number).astype(np.float64)
+            whole = whole.merge(cls(counts, means, spreads, centred.T @ centred))
+            start += len(block)
+        return whole
+
+    @classmethod
+    def of_views(cls, views: NDArray[Any]) -> Groups:
+        """Of views [M, q, d]: a group is an image."""
+        images, per_image, d = views.shape
+        return cls.of(np.reshape(views, (-1, d)), np.repeat(np.arange(images), per_image), images)
+
+    @classmethod
+    def empty(cls, number: int, d: int) -> Groups:
+        return cls(np.zeros(number, dtype=np.int64), np.zeros((number, d)), np.zeros(number), np.zeros((d, d)))
+
+    def merge(self, other: Groups) -> Groups:
+        """Both parts together, group by group."""
+        counts = self.counts + other.counts
+        step = other.means - self.means
+        share = other.counts / np.maximum(counts, 1)
+        weight = self.counts * share
+        means = self.means + step * share[:, None]
+        spreads = self.spreads + other.spreads + weight * (step**2).sum(1)
+        within = self.within + other.within + (step * weight[:, None]).T @ step
+        return Groups(counts, means, spreads, within)
+
+
+def _descending(matrix: Float) -> Float:
+    return np.asarray(np.linalg.eigvalsh(matrix)[::-1].clip(min=0), dtype=np.float64)
 
 
 def entropy_rank(weights: NDArray[Any]) -> float:

@@ -4,45 +4,22 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cache
+from typing import Literal
 
-from numpy.typing import NDArray
+from collapselab.collapse.evidence import Evidence
 
-from collapselab.collapse.moments import Moments
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of one layer at one step; None where a snapshot has no such view.
-
-    Attributes:
-        sample: [N, d], one vector an image, eval mode, clean.
-        views: [M, q, d], q augmented views of M images.
-        probabilities: [N, K], the layer's softmax as the loss takes it, averaged over an image's tokens.
-        entropies: [N], entropy of that softmax (of each token, then averaged), nats.
-        tokens: moments of all token outputs.
-    """
-
-    sample: NDArray[Any]
-    views: NDArray[Any] | None = None
-    probabilities: NDArray[Any] | None = None
-    entropies: NDArray[Any] | None = None
-    tokens: Moments | None = None
-
-    @cached_property
-    def moments(self) -> Moments:
-        return Moments.of(self.sample)
-
-    def has(self, need: str) -> bool:
-        return getattr(self, need) is not None
+Value = float | None
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What exactly a value is; stored beside it."""
+    """What exactly a value is; stored beside it.
+
+    `falls`: which way a collapse of the kind that it sees moves it, "down" or "up"; "" for a value that only explains others.
+    """
 
     formula: str
     source: str
@@ -50,7 +27,9 @@ class Spec:
     normalisation: str = "none"
     epsilon: float = 0.0
     range: str = "0 to infinity"
+    sees: str = ""
     blind_to: str = ""
+    falls: Literal["down", "up", ""] = ""
     version: int = 1
 
 
@@ -61,18 +40,28 @@ class Metric:
     name: str
     needs: tuple[str, ...]
     spec: Spec
-    compute: Callable[[Evidence], float | None] = field(repr=False)
+    compute: Callable[[Evidence], Value] = field(repr=False)
+
+    def images(self, evidence: Evidence) -> int:
+        """How many images the value is taken from."""
+        need = self.needs[0]
+        if need == "views":
+            return len(evidence.view_rows)
+        if need == "tokens" and evidence.tokens is not None:
+            return len(evidence.tokens.images)
+        return len(getattr(evidence, need))
 
 
 METRICS: dict[str, Metric] = {}
 
 
-def metric(
-    *needs: str, spec: Spec
-) -> Callable[[Callable[[Evidence], float | None]], Callable[[Evidence], float | None]]:
-    """Register a function under its own name; `needs` are names of Evidence's attributes."""
+def metric(*needs: str, spec: Spec) -> Callable[[Callable[[Evidence], Value]], Callable[[Evidence], Value]]:
+    """Register a function under its own name.
 
-    def register(compute: Callable[[Evidence], float | None]) -> Callable[[Evidence], float | None]:
+    `needs` are names of Evidence's attributes; the first is what the value is taken over ("rows" for pairwise measures).
+    """
+
+    def register(compute: Callable[[Evidence], Value]) -> Callable[[Evidence], Value]:
         name = compute.__name__
         if name in METRICS:
             raise ValueError(f"two metrics are called {name}")
@@ -82,6 +71,7 @@ def metric(
     return register
 
 
+@cache
 def load_metrics() -> dict[str, Metric]:
     """All metrics: each file of metrics/ registers its own when it is imported."""
     from collapselab.collapse import metrics
@@ -91,11 +81,11 @@ def load_metrics() -> dict[str, Metric]:
     return METRICS
 
 
-def compute_all(evidence: Evidence) -> dict[str, float | None]:
-    """Every metric whose needs the evidence meets, by name."""
+def compute_all(evidence: Evidence, only: Iterable[str] | None = None) -> dict[str, Value]:
+    """Every metric (or those of `only`) whose needs the evidence meets, by name."""
     found = load_metrics()
     return {
-        name: entry.compute(evidence)
-        for name, entry in sorted(found.items())
-        if all(evidence.has(need) for need in entry.needs)
+        name: found[name].compute(evidence)
+        for name in sorted(found if only is None else only)
+        if all(evidence.has(need) for need in found[name].needs)
     }

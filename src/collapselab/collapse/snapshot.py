@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from collapselab.collapse.moments import Moments
-from collapselab.collapse.registry import Evidence
+import numpy as np
+
+from collapselab.collapse.evidence import Evidence, TokenSums
 from collapselab.errors import UserError
 from collapselab.files import Arrays, load_about, load_arrays
 
@@ -21,6 +23,28 @@ class Snapshot:
     representation: str
     loss_layers: tuple[str, ...]
     layers: dict[str, Evidence]
+
+    def beside(self, start: Snapshot) -> Snapshot:
+        """The same with each layer's features at initialisation, and the representation's, in its evidence (CKA)."""
+        base = self.layers.get(self.representation)
+        layers = {
+            name: replace(
+                evidence,
+                start=_same_images(evidence, start.layers.get(name)),
+                base=None if name == self.representation else _same_images(evidence, base),
+            )
+            for name, evidence in self.layers.items()
+        }
+        return replace(self, layers=layers)
+
+
+def _same_images(evidence: Evidence, other: Evidence | None) -> Any:
+    return other.sample if other is not None and len(other.sample) == len(evidence.sample) else None
+
+
+def is_snapshot(about: dict[str, Any]) -> bool:
+    """Whether the metadata of a safetensors file is a snapshot's."""
+    return {"schema", "step", "representation", "loss_layers"} <= set(about)
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -41,16 +65,24 @@ def read_snapshot(path: Path) -> Snapshot:
 
 
 def _evidence(arrays: Arrays, layer: str) -> Evidence:
-    sample = arrays[f"eval/clean/image/{layer}"]
-    position = arrays.get(f"eval/clean/position/{layer}")
+    def seen(token: str, view: str = "clean", of: str = layer) -> Any:
+        return arrays.get(f"eval/{view}/{token}/{of}")
+
+    sample, position = seen("image"), seen("position")
     tokens = None
     if position is not None:
-        second = arrays[f"eval/clean/moment/{layer}"]
-        tokens = Moments.of_uncentred(len(sample) * len(position), position.mean(0), second)
+        second = seen("moment")
+        tokens = TokenSums(np.asarray(sample, dtype=np.float64), position, float(np.trace(second)), second)
+    teacher = None
+    if layer.startswith("student."):
+        teacher = seen("probability", of=layer.replace("student.", "teacher.", 1))
     return Evidence(
         sample=sample,
-        views=arrays.get(f"eval/augmented/image/{layer}"),
-        probabilities=arrays.get(f"eval/clean/probability/{layer}"),
-        entropies=arrays.get(f"eval/clean/entropy/{layer}"),
+        views=seen("image", "augmented"),
+        labels=arrays.get("labels"),
+        probabilities=seen("probability"),
+        entropies=seen("entropy"),
         tokens=tokens,
+        position_probabilities=seen("probability-position"),
+        teacher=teacher,
     )

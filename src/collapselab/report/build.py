@@ -14,12 +14,14 @@ from markupsafe import Markup
 
 from collapselab.files import write_bytes, write_json, write_text
 from collapselab.report import content, figures
-from collapselab.report.captions import CAPTIONS, KINDS, NOT_YET
-from collapselab.report.charts import charts, verdict_of
+from collapselab.report.captions import CAPTIONS
+from collapselab.report.charts import charts, spectra_over_steps, verdict_of
 from collapselab.report.check import provenance
 from collapselab.report.inputs import Results, Run, gather
 from collapselab.report.outputs import write_numbers
-from collapselab.report.tables import Table, data_table, mean, verdict_table
+from collapselab.report.tables import KEY_METRICS, Table, alarm_tables, data_table, mean, metric_tables, verdict_table
+
+FIRST_PAGE = ("spectra", "spectra-over-steps", "severities", "entropies", "token-shares")  # figures beside the verdicts
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ def make_figures(results: Results) -> list[Figure]:
     drawn = [Figure("overview", *CAPTIONS["overview"], figures.overview(rows, results.pixels["knn"]), None)]
     for chart in charts(results):
         drawn.append(Figure(chart.name, *CAPTIONS[chart.name], figures.draw(chart), data_table(chart)))
+        if chart.name == "spectra":
+            maps = figures.heat_maps(spectra_over_steps(results))
+            drawn.append(Figure("spectra-over-steps", *CAPTIONS["spectra-over-steps"], maps, None))
     return drawn
 
 
@@ -75,12 +80,15 @@ def make_page(results: Results, drawn: list[Figure]) -> dict[str, Any]:
         "study": results.study,
         "summary": content.summary(results),
         "findings": content.findings(results),
-        "not_yet": "" if results.diagnosis_complete else NOT_YET,
         "rows": verdict_table(results),
         "figures": drawn,
         "evidence": content.evidence(results),
         "grids": content.grids(results),
-        "kinds": KINDS,
+        "key_metrics": metric_tables(results, KEY_METRICS),
+        "all_metrics": metric_tables(results),
+        "alarms": alarm_tables(results),
+        "first_page": FIRST_PAGE,
+        "kinds": content.kinds(),
         "protocol": content.protocol(results),
         "limits": content.limits(results),
         "fingerprint": results.fingerprint,

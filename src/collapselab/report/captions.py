@@ -1,4 +1,4 @@
-"""The report's standing texts: captions, what the kinds of collapse mean, and what the diagnosis does not know."""
+"""The report's standing texts: captions of figures and previews."""
 
 from __future__ import annotations
 
@@ -8,6 +8,35 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "k-NN before and after training",
         "Open ring: random initialisation. Dot: after training, the mean over seeds, which the small strokes show "
         "one by one. Blue and solid: healthy. Red and dashed: collapsed. Dotted: k-NN on the raw pixels.",
+    ),
+    "spectra": (
+        "Spectra of each layer",
+        "Log eigenvalues of the covariance, one vector an image, in eval mode, on shared axes. Dotted: random initialisation. "
+        "Thin: the same features with each dimension shuffled over images, so what the variances alone would give. "
+        "A fall of the whole curve is a loss of size; a drop inside it is a dimensional collapse.",
+    ),
+    "spectra-over-steps": (
+        "Spectra over training",
+        "The same eigenvalues at every snapshot of the first seed: from left to right training, from top to bottom the "
+        "directions, one colour scale for all; orange names a layer of a regime that collapsed. Steps are snapshots, not evenly "
+        "spaced. Darkness that grows from below is a dimensional collapse; a whole map that darkens is a loss of size.",
+    ),
+    "severities": (
+        "Severity of each kind over training",
+        "From .5 a kind holds. Each is drawn at the layer where it was worst at the end, of those that the verdict is taken "
+        "from; kinds that never reached .1 are left out, and so are regimes where none did.",
+    ),
+    "entropies": (
+        "Entropies of the softmax outputs",
+        "The entropy of each output, averaged, and the entropy of the averaged output. Both at 0: one-hot, the same"
+        " class for everything. Both at log K, dotted: uniform, the outputs say nothing. The gap between the two is"
+        " what the outputs say about the image.",
+    ),
+    "token-shares": (
+        "Where the tokens' variance comes from",
+        "Two-way analysis of variance of all token outputs: what the image explains, what the position explains, and what "
+        "only both together do, which is content in its place. Position near 1 is a token-position collapse; position and "
+        "both together near 0 is token-smooth.",
     ),
     "loss": (
         "Loss",
@@ -36,12 +65,6 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "The same formula on the eigenvalues of the covariance, the squares of those singular values. It is up to "
         "ten times smaller than the effective rank, and the two are never to be compared.",
     ),
-    "entropies": (
-        "Entropies of the softmax outputs",
-        "The entropy of each output, averaged, and the entropy of the averaged output. Both at 0: one-hot, the same"
-        " class for everything. Both at log K, dotted: uniform, the outputs say nothing. The gap between the two is"
-        " what the outputs say about the image.",
-    ),
     "variance-ratio": (
         "Between-image over within-view variance",
         "How far images lie apart, against how far the views of one image do, corrected for the number of views. "
@@ -54,26 +77,6 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         " on shared axes, and with step 0 drawn in. A covariance ignores the mean: a collapse that moves all "
         "outputs together can leave this spectrum as it was.",
     ),
-    "spectra": (
-        "Spectra of each layer",
-        "Log eigenvalues of the covariance, one vector an image, in eval mode, with the random initialisation drawn"
-        " in. A fall of the whole curve is a loss of size; a drop inside it is a dimensional collapse.",
-    ),
-}
-
-KINDS = {
-    "complete": (
-        "All images map to one vector: against random initialisation, a typical image has lost almost all its distance "
-        "from the middle of all images and "
-        "almost all its difference in direction, and stands out from its own augmented views hardly more than then. Half the "
-        "way between two thresholds of each of these three (distance .2 to .02 of the start, direction .3 to .03, view ratio "
-        "2 to 1) is severity .5, a verdict; the smallest of the three counts."
-    ),
-    "one-hot": (
-        "The softmax gives the same class to everything: both entropies are near 0, whatever the logits' spectrum "
-        "shows."
-    ),
-    "uniform": "The softmax says nothing: both entropies are near log K, and a cross-entropy loss is stuck there.",
 }
 
 # kind of preview -> what it shows
@@ -81,9 +84,3 @@ PREVIEWS = {
     "first": "The first ten images of epoch 0.",
     "strength": "Four images: clean, then as eight epochs draw them.",
 }
-
-NOT_YET = (
-    "Only complete, one-hot and uniform collapse are diagnosed at present; the full diagnosis is missing. "
-    "The verdict healthy therefore means: none of these three. Dimensional, cluster, norm, token and nuisance collapse "
-    "can go unnamed here; the ranks, spectra and variance ratios below are the place to look for them."
-)

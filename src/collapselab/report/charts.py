@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from collapselab.report.inputs import NOT_TERMS, TOKENS, Floats, Results, Run, Series
+from collapselab.collapse.kind import KINDS
+from collapselab.report.inputs import NOT_TERMS, SHUFFLED, TOKENS, Floats, Results, Run, Series
 
+NOTICED = 0.1  # severity from which a kind is drawn
 POINTS = 100  # of a curve that is drawn or written, at most
 CEILING = "highest attainable, min(N - 1, d)"
 SMALLEST = 1e-20  # eigenvalues below it are written as it: a logarithm has to end somewhere
@@ -36,13 +38,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One small plot; panels of a group share their axes. References are drawn dotted, in their line's colour."""
+    """One small plot; panels of a group share their axes.
+
+    References are drawn dotted and baselines thin, in their line's colour.
+    """
 
     title: str
     note: str
     lines: list[Line]
     references: list[Line]
     group: str = ""
+    baselines: list[Line] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Chart:
     """A figure of small multiples; its title and caption stand in `captions.CAPTIONS`, under its name.
 
     Attributes:
-        reference: what the dotted lines are.
+        reference, baseline: what the dotted and the thin lines are.
         steps: whether x is training steps; otherwise eigenvalue indices.
         floor: values below it are drawn at it.
     """
@@ -60,6 +66,7 @@ class Chart:
     y_label: str
     panels: list[Panel]
     reference: str = ""
+    baseline: str = ""
     scale: Literal["linear", "log"] = "linear"
     steps: bool = True
     floor: float | None = None
@@ -67,9 +74,71 @@ class Chart:
 
 def charts(results: Results) -> list[Chart]:
     """The figures in reading order; one without a curve is left out."""
-    makers = (loss, knn, std, effective_rank, entropy_rank, entropies, variance_ratio, token_spectra, spectra)
+    makers = (
+        spectra,
+        severities,
+        entropies,
+        token_shares,
+        loss,
+        knn,
+        std,
+        effective_rank,
+        entropy_rank,
+        variance_ratio,
+        token_spectra,
+    )
     made = [maker(results) for maker in makers]
     return [chart for chart in made if chart.panels]
+
+
+def severities(results: Results) -> Chart:
+    """Kinds that reached a tenth anywhere, at the layer where each was worst at the end."""
+    panels = []
+    for regime, runs in results.regimes.items():
+        lines = []
+        for place, kind in enumerate(KINDS):
+            worst = _worst_layer(runs, kind)
+            if worst:
+                found = [run.severities[worst][kind] for run in runs if kind in run.severities.get(worst, {})]
+                if max(float(np.nanmax(series.values, initial=0)) for series in found) >= NOTICED:
+                    lines.append(_line(kind, found, place))
+        if lines:
+            panels.append(_panel(regime, runs, lines, []))
+    return Chart("severities", "step", "severity", panels, steps=True)
+
+
+def _worst_layer(runs: Sequence[Run], kind: str) -> str:
+    """The layer at which a kind held worst at the end, of those that the headline is taken from."""
+    ends = {
+        layer: max(
+            float(np.nan_to_num(run.severities[layer][kind].values[-1]))
+            for run in runs
+            if kind in run.severities.get(layer, {})
+        )
+        for layer in runs[0].layers
+        if kind in runs[0].severities.get(layer, {})
+    }
+    return max(ends, key=lambda layer: ends[layer]) if ends else ""
+
+
+def token_shares(results: Results) -> Chart:
+    """Where the variance of the tokens comes from, at each layer of tokens."""
+    shares = (
+        ("token_image_share", "image"),
+        ("token_position_share", "position"),
+        ("token_interaction_share", "both together"),
+    )
+    panels = []
+    for regime, runs in results.regimes.items():
+        for layer in runs[0].layers:
+            lines = [
+                line
+                for place, (metric, label) in enumerate(shares)
+                for line in _metric_line(runs, layer, metric, label, place, place)
+            ]
+            if lines:
+                panels.append(_panel(f"{regime}: {layer}", runs, lines, []))
+    return Chart("token-shares", "step", "share of variance", panels)
 
 
 def loss(results: Results) -> Chart:
@@ -93,17 +162,17 @@ def knn(results: Results) -> Chart:
 
 def std(results: Results) -> Chart:
     panels = _layer_panels(results, "normalised_std", "inverse_sqrt_dim")
-    return Chart("std", "step", "std of z/||z||", panels, "1/sqrt(d)", "log", floor=1e-6)
+    return Chart("std", "step", "std of z/||z||", panels, "1/sqrt(d)", scale="log", floor=1e-6)
 
 
 def effective_rank(results: Results) -> Chart:
     panels = _layer_panels(results, "effective_rank", "rank_ceiling")
-    return Chart("effective-rank", "step", "effective rank", panels, CEILING, "log")
+    return Chart("effective-rank", "step", "effective rank", panels, CEILING, scale="log")
 
 
 def entropy_rank(results: Results) -> Chart:
     panels = _layer_panels(results, "spectral_entropy_rank", "rank_ceiling")
-    return Chart("spectral-entropy-rank", "step", "spectral-entropy rank", panels, CEILING, "log")
+    return Chart("spectral-entropy-rank", "step", "spectral-entropy rank", panels, CEILING, scale="log")
 
 
 def entropies(results: Results) -> Chart:
@@ -144,8 +213,46 @@ def spectra(results: Results) -> Chart:
     for regime, runs in results.regimes.items():
         layers = [(place, layer) for place, layer in enumerate(runs[0].layers) if layer in runs[0].spectra]
         last, first = ([_spectrum(runs, layer, at, place, layer) for place, layer in layers] for at in (-1, 0))
-        panels.append(_panel(regime, runs, last, first))
-    return Chart("spectra", "index", "log10 eigenvalue", panels, "random initialisation", steps=False, floor=DEEPEST)
+        shuffled = [
+            _spectrum(runs, layer + SHUFFLED, -1, place, layer)
+            for place, layer in layers
+            if layer + SHUFFLED in runs[0].spectra
+        ]
+        panels.append(_panel(regime, runs, last, first, baselines=shuffled))
+    return Chart(
+        "spectra",
+        "index",
+        "log10 eigenvalue",
+        panels,
+        "random initialisation",
+        "dimensions shuffled",
+        steps=False,
+        floor=DEEPEST,
+    )
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A spectrum over training: log10 eigenvalues [index, steps], of the first seed."""
+
+    title: str
+    layer: str
+    collapsed: bool
+    steps: list[int]
+    values: Floats
+
+
+def spectra_over_steps(results: Results) -> list[HeatMap]:
+    """Maps of each regime's representation and of the first layer that its loss acts on, of its first seed."""
+    maps = []
+    for regime, runs in results.regimes.items():
+        for layer in runs[0].layers[:2]:
+            if layer in runs[0].spectra:
+                values = np.log10(np.maximum(runs[0].spectra[layer], 10.0**DEEPEST)).T
+                steps = [int(step) for step in next(iter(runs[0].metrics[layer].values())).steps]
+                collapsed = bool(verdict_of(runs))
+                maps.append(HeatMap(regime, layer, collapsed, steps, values))
+    return maps
 
 
 def mean_spectrum(runs: Sequence[Run], layer: str, at: int) -> tuple[Floats, Floats]:
@@ -154,11 +261,11 @@ def mean_spectrum(runs: Sequence[Run], layer: str, at: int) -> tuple[Floats, Flo
     return np.arange(1, values.shape[1] + 1, dtype=np.float64), values
 
 
-def thinned(x: Floats, *, log: bool = True) -> list[int]:
-    """At most POINTS places of an ascending x from 1, spread evenly over log x or x; the first and the last stay."""
-    if len(x) <= POINTS:
+def thinned(x: Floats, *, log: bool = True, most: int = POINTS) -> list[int]:
+    """At most `most` places of an ascending x from 1, spread evenly over log x or x; the first and the last stay."""
+    if len(x) <= most:
         return list(range(len(x)))
-    wanted = (np.geomspace if log else np.linspace)(x[0], x[-1], POINTS)
+    wanted = (np.geomspace if log else np.linspace)(x[0], x[-1], most)
     return sorted({0, *(int(place) for place in np.searchsorted(x, wanted).clip(0, len(x) - 1))})
 
 
@@ -201,8 +308,15 @@ def _level(line: Line, values: Floats) -> Line:
     return Line(line.label, line.x, np.broadcast_to(values, line.values.shape), line.colour, line.dash)
 
 
-def _panel(title: str, runs: Sequence[Run], lines: list[Line], references: list[Line], group: str = "") -> Panel:
-    return Panel(title, ", ".join(verdict_of(runs)) or "healthy", lines, references, group)
+def _panel(
+    title: str,
+    runs: Sequence[Run],
+    lines: list[Line],
+    references: list[Line],
+    group: str = "",
+    baselines: Sequence[Line] = (),
+) -> Panel:
+    return Panel(title, ", ".join(verdict_of(runs)) or "healthy", lines, references, group, list(baselines))
 
 
 def verdict_of(runs: Iterable[Run]) -> list[str]:

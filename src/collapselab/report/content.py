@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from collapselab.collapse.kind import load_kinds
 from collapselab.config.study import load_evaluation
 from collapselab.report.captions import PREVIEWS
 from collapselab.report.charts import verdict_of
 from collapselab.report.inputs import Results, Run
-from collapselab.report.tables import Badge, badges, gain, mean, percent, signed
+from collapselab.report.tables import Badge, badges, gain, mean, onsets, percent, signed
 
 NOTHING_LEARNT = 2.0  # percentage points of k-NN around initialisation
 
@@ -49,9 +50,9 @@ def findings(results: Results) -> list[str]:
         for name, runs in results.regimes.items()
         if name not in agreed
     ]
-    sentences = [f"Collapsed: {_list(bad)}." if bad else "No regime collapsed in a way that is diagnosed."]
+    sentences = [f"Collapsed: {_list(bad)}." if bad else "No regime collapsed."]
     if learnt:
-        sentences.append(f"None of these kinds, and above their own initialisation (k-NN points): {_list(learnt)}.")
+        sentences.append(f"Healthy, and above their own initialisation (k-NN points): {_list(learnt)}.")
     idle = nothing_learnt(results)
     if idle:
         sentences.append(
@@ -107,13 +108,44 @@ def evidence(results: Results) -> list[Evidence]:
 
 
 def _diagnosed(runs: Sequence[Run]) -> list[str]:
-    """The diagnosis's own sentences, each once, with the seeds that it holds for where they differ."""
-    by_sentence: dict[str, list[int]] = {}
-    for run in runs:
-        by_sentence.setdefault(str(run.diagnosis["sentence"]), []).append(run.seed)
-    if len(by_sentence) == 1:
-        return list(by_sentence)
-    return [f"{_seeds(seeds)}: {sentence}" for sentence, seeds in by_sentence.items()]
+    """Each kind of the verdict: how badly, where, since when, by what evidence; or that none was found."""
+    kinds = list(dict.fromkeys(kind for run in runs for kind in run.diagnosis["verdict"]))
+    if not kinds:
+        return [_first(runs, str(runs[0].diagnosis["sentence"]))]
+    return [sentence for kind in kinds for sentence in _kind(runs, kind)]
+
+
+def _kind(runs: Sequence[Run], kind: str) -> list[str]:
+    held = [run for run in runs if kind in run.diagnosis["verdict"]]
+    layer, finding = max(
+        (
+            (layer, found[kind])
+            for layer, found in held[0].diagnosis["kinds"].items()
+            if kind in held[0].diagnosis["verdicts"][layer]
+        ),
+        key=lambda pair: float(pair[1]["severity"]),
+    )
+    severities = [_severity(run.diagnosis["kinds"].get(layer, {}).get(kind)) for run in runs]
+    steps = sorted({step for run in held for step in onsets(run, kind)})
+    since = f", from step {_list([str(step) for step in steps])} on" if steps else ""
+    sentences = [
+        f"{kind[:1].upper()}{kind[1:]} at {layer}: severity {_list(severities)}{since}.",
+        _first(runs, f"{finding['evidence'][:1].upper()}{finding['evidence'][1:]}.", held[0].seed),
+    ]
+    return [*sentences, f"What to try: {finding['remedy']}."] if finding.get("remedy") else sentences
+
+
+def _severity(finding: dict[str, Any] | None) -> str:
+    """ "1.00 (0.65 to 1.00)", with the interval over images."""
+    if finding is None:
+        return "undetermined"
+    interval = finding.get("interval")
+    return f"{finding['severity']:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
+
+
+def _first(runs: Sequence[Run], sentence: str, seed: int | None = None) -> str:
+    """A sentence about one seed says so where there are several."""
+    return sentence if len(runs) == 1 else f"Seed {runs[0].seed if seed is None else seed}: {sentence}"
 
 
 def _learning(runs: Sequence[Run]) -> str:
@@ -199,6 +231,11 @@ def limits(results: Results) -> list[str]:
         "how the methods rank at full size."
     )
     return sentences
+
+
+def kinds() -> dict[str, str]:
+    """Each kind's page in short: what it is and how it is measured."""
+    return {name: f"{kind.what} {kind.measured}" for name, kind in load_kinds().items()}
 
 
 def grids(results: Results) -> list[dict[str, Any]]:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import matplotlib.cm
+import matplotlib.colors
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from collapselab.report.charts import Chart, Line, Panel
+from collapselab.report.charts import Chart, HeatMap, Line, Panel, thinned
 from collapselab.report.inputs import Floats
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, less black and yellow, which need one background.
@@ -30,6 +32,7 @@ INK, PAPER = "#1b1f23", "#fffffe"
 
 WIDTH, PANEL_HEIGHT, COLUMNS = 10.4, 1.55, 4  # inches
 LEFT, RIGHT, BOTTOM, ABOVE, BETWEEN = 0.62, 0.08, 0.42, 0.38, 0.26
+SPAN, MAP_ROWS = 10.0, 24  # powers of ten that colours span, and rows of a heat map, at most
 LEGEND_ROW, LEGEND_LETTERS = 0.2, 150  # inches a row, and letters that fit into one
 
 STYLE: dict[Any, Any] = {
@@ -98,6 +101,43 @@ def draw(chart: Chart) -> bytes:
                 axes.tick_params(labelleft=left, labelbottom=bottom)
         figure.legend(handles=handles, loc="upper left", ncols=across, frameon=False, borderaxespad=0.2, handlelength=3)
         return _svg(figure)
+
+
+def heat_maps(maps: Sequence[HeatMap]) -> bytes:
+    """Spectra over training, one map beside the other on one colour scale; each snapshot is one column."""
+    columns = min(COLUMNS, len(maps))
+    grid = Grid(columns, -(-len(maps) // columns), 0.1 + 2 * LEGEND_ROW)
+    low, high = min(float(m.values.min()) for m in maps), max(float(m.values.max()) for m in maps)
+    norm = matplotlib.colors.Normalize(max(low, high - SPAN), high)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, grid.height))
+        for place, heat in enumerate(maps):
+            axes = figure.add_axes(grid.rectangle(place))
+            _map(axes, heat, norm)
+            axes.set_ylabel("index" if place % columns == 0 else "")
+            axes.set_xlabel("step" if place + columns >= len(maps) else "")
+        bar = figure.add_axes((LEFT / WIDTH, 1 - 0.16 / grid.height, 0.3, 0.1 / grid.height))
+        colours = matplotlib.cm.ScalarMappable(norm, "viridis")
+        figure.colorbar(colours, cax=bar, orientation="horizontal").set_label("log10 eigenvalue", labelpad=1)
+        return _svg(figure)
+
+
+def _map(axes: Axes, heat: HeatMap, norm: matplotlib.colors.Normalize) -> None:
+    """Rectangles, not pixels: an image inside an SVG would depend on the library that packs it."""
+    count = len(heat.steps)
+    rows = thinned(np.arange(1, len(heat.values) + 1, dtype=np.float64), log=False, most=MAP_ROWS)
+    edges = np.array([*rows, len(heat.values)], dtype=np.float64) + 0.5
+    axes.pcolormesh(
+        np.arange(count + 1), edges, heat.values[rows], norm=norm, cmap="viridis", edgecolors="face", linewidth=0.3
+    )
+    shown = sorted({0, count - 1, *range(0, count, max(1, count // 5))})
+    shown = [place for place in shown if place == count - 1 or count - 1 - place >= max(1, count // 6)]
+    axes.set_xticks([place + 0.5 for place in shown], [f"{heat.steps[place]}" for place in shown])
+    axes.set_ylim(len(heat.values) + 0.5, 0.5)
+    axes.set_title(heat.title, loc="left", fontsize=8, fontweight="bold", pad=11, parse_math=False)
+    colour = COLOURS[1] if heat.collapsed else INK
+    axes.text(0, 1.035, heat.layer, transform=axes.transAxes, fontsize=7.5, color=colour, parse_math=False)
+    axes.tick_params(length=2, pad=2)
 
 
 def overview(rows: Sequence[tuple[str, str, float, list[float]]], pixels: float) -> bytes:
@@ -169,6 +209,8 @@ def _panel(axes: Axes, chart: Chart, panel: Panel, limits: tuple[float, float, f
         axes.plot(
             line.x, _drawn(chart, line.mean), color=COLOURS[line.colour % len(COLOURS)], linestyle=":", linewidth=1
         )
+    for line in panel.baselines:
+        axes.plot(line.x, _drawn(chart, line.mean), color=COLOURS[line.colour % len(COLOURS)], linewidth=0.5)
     for line in panel.lines:
         if len(line.values) > 1:
             axes.plot(
@@ -228,7 +270,7 @@ def _limits(chart: Chart) -> dict[str, tuple[float, float, float, float]]:
 
 
 def _bounds(chart: Chart, panels: Iterable[Panel]) -> tuple[float, float, float, float]:
-    lines: list[Line] = [line for panel in panels for line in (*panel.lines, *panel.references)]
+    lines: list[Line] = [line for panel in panels for line in (*panel.lines, *panel.references, *panel.baselines)]
     x = np.concatenate([line.x for line in lines])
     y = np.concatenate([_drawn(chart, line.values).ravel() for line in lines])
     y = y[np.isfinite(y)] if np.isfinite(y).any() else np.ones(1)
@@ -255,4 +297,8 @@ def _legend(chart: Chart) -> list[Line2D]:
         )
         for (colour, dash), names in sorted(labels.items())
     ]
-    return handles + ([Line2D([], [], color=INK, linestyle=":", label=chart.reference)] if chart.reference else [])
+    if chart.reference:
+        handles.append(Line2D([], [], color=INK, linestyle=":", label=chart.reference))
+    if chart.baseline:
+        handles.append(Line2D([], [], color=INK, linewidth=0.5, label=chart.baseline))
+    return handles

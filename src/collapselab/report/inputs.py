@@ -17,6 +17,8 @@ from collapselab.runs import runs as cells
 
 Floats = NDArray[np.float64]
 TOKENS = "@tokens"  # suffix of a layer whose spectrum is taken over all token outputs
+SHUFFLED = "@shuffled"  # suffix of a layer whose spectrum is taken after each column was permuted over images
+COLLAPSE = ("metrics.csv", "severities.csv", "alarms.csv", "spectra.safetensors", "diagnosis.json")
 NOT_TERMS = ("step", "epoch", "learning_rate", "ema", "loss")  # columns of history.csv that are no term of the loss
 
 
@@ -35,7 +37,8 @@ class Run:
     Attributes:
         history: column of history.csv -> values, one a step.
         metrics: layer -> metric -> values over snapshots.
-        spectra: layer (and layer@tokens) -> covariance eigenvalues [S, d], descending, over snapshots.
+        severities: layer -> kind -> severity over snapshots.
+        spectra: layer (and layer@tokens, layer@shuffled) -> covariance eigenvalues [S, d], descending, over snapshots.
         knn, linear: the run's entries of knn.json and linear_probe.json; diagnosis: of diagnosis.json.
     """
 
@@ -44,6 +47,7 @@ class Run:
     config: Mapping[str, Any]
     history: Mapping[str, Floats]
     metrics: Mapping[str, Mapping[str, Series]]
+    severities: Mapping[str, Mapping[str, Series]]
     spectra: Mapping[str, Floats]
     knn: Mapping[str, Any]
     linear: Mapping[str, Any]
@@ -66,6 +70,11 @@ class Run:
         series = self.metric(layer, metric)
         return float(series.values[-1]) if series else float("nan")
 
+    def first(self, layer: str, metric: str) -> float:
+        """The same at random initialisation."""
+        series = self.metric(layer, metric)
+        return float(series.values[0]) if series else float("nan")
+
     def score(self, table: str, when: str) -> float:
         """Accuracy on test images, 0 to 1, at the representation; `table` is knn or linear, `when` initial or final."""
         entry = self.knn if table == "knn" else self.linear
@@ -74,7 +83,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything a report says, before it is said."""
+    """Everything a report says, before it is said; `alarms` are the rows of alarms.csv."""
 
     study: str
     params: dict[str, Any]
@@ -82,7 +91,7 @@ class Results:
     regimes: Mapping[str, list[Run]]
     pixels: Mapping[str, float]
     knn: Mapping[str, Any]
-    diagnosis_complete: bool
+    alarms: list[dict[str, str]]
     previews: list[dict[str, Any]]
     fingerprint: str
 
@@ -99,7 +108,7 @@ def input_paths(params: dict[str, Any], root: Path = Path()) -> list[Path]:
         folder / "knn.json",
         folder / "linear_probe.json",
     ]
-    paths += [folder / "collapse" / name for name in ("metrics.csv", "spectra.safetensors", "diagnosis.json")]
+    paths += [folder / "collapse" / name for name in COLLAPSE]
     paths += [cell.folder / name for cell in cells(params, root) for name in ("config.json", "history.csv")]
     index = folder / "preview" / "index.json"
     return [*paths, index, *(index.parent / str(grid["file"]) for grid in read_json(index)["grids"])]
@@ -129,7 +138,8 @@ def gather(params: dict[str, Any], root: Path = Path()) -> Results:
     mark = fingerprint(paths)
     folder = root / "runs" / str(params["study"])
     tables = {name: read_json(folder / f"{name}.json") for name in ("knn", "linear_probe", "collapse/diagnosis")}
-    metrics = _metrics(folder / "collapse" / "metrics.csv")
+    metrics = _curves(folder / "collapse" / "metrics.csv", "metric", "value")
+    severities = _curves(folder / "collapse" / "severities.csv", "kind", "severity")
     spectra = load_arrays(folder / "collapse" / "spectra.safetensors")
     regimes: dict[str, list[Run]] = {}
     for cell in cells(params, root):
@@ -140,6 +150,7 @@ def gather(params: dict[str, Any], root: Path = Path()) -> Results:
             config=cell.config,
             history=_history(cell.folder / "history.csv"),
             metrics=metrics.get((cell.regime, cell.seed), {}),
+            severities=severities.get((cell.regime, cell.seed), {}),
             spectra=_spectra(spectra, folder / "collapse" / "spectra.safetensors", cell),
             knn=knn,
             linear=linear,
@@ -153,7 +164,7 @@ def gather(params: dict[str, Any], root: Path = Path()) -> Results:
         regimes=regimes,
         pixels={"knn": tables["knn"]["pixels"]["knn"], "linear": tables["linear_probe"]["pixels"]["linear"]},
         knn=tables["knn"],
-        diagnosis_complete=bool(tables["collapse/diagnosis"]["complete"]),
+        alarms=read_csv(folder / "collapse" / "alarms.csv"),
         previews=read_json(folder / "preview" / "index.json")["grids"],
         fingerprint=mark,
     )
@@ -182,15 +193,14 @@ def number(text: str) -> float:
     return float(text) if text else float("nan")
 
 
-def _metrics(path: Path) -> dict[tuple[str, int], dict[str, dict[str, Series]]]:
+def _curves(path: Path, name: str, value: str) -> dict[tuple[str, int], dict[str, dict[str, Series]]]:
+    """(regime, seed) -> layer -> the column `name` -> the column `value` over steps."""
     points: dict[tuple[str, int], dict[str, dict[str, list[tuple[float, float]]]]] = {}
     for row in read_csv(path):
         layers = points.setdefault((row["regime"], int(row["seed"])), {})
-        layers.setdefault(row["layer"], {}).setdefault(row["metric"], []).append(
-            (float(row["step"]), number(row["value"]))
-        )
+        layers.setdefault(row["layer"], {}).setdefault(row[name], []).append((float(row["step"]), number(row[value])))
     return {
-        cell: {layer: {metric: _series(pairs) for metric, pairs in found.items()} for layer, found in layers.items()}
+        cell: {layer: {curve: _series(pairs) for curve, pairs in found.items()} for layer, found in layers.items()}
         for cell, layers in points.items()
     }
 

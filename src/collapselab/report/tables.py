@@ -12,6 +12,24 @@ from collapselab.report.charts import Chart, Line
 from collapselab.report.inputs import Results, Run
 
 NONE = "\N{EN DASH}"  # a value that does not exist
+# What the first page shows of all metrics, and what each is read beside.
+KEY_METRICS = {
+    "effective_rank": "rank_ceiling",
+    "spectral_entropy_rank": "rank_ceiling",
+    "live_directions": "rank_ceiling",
+    "log_trace": "",
+    "normalised_std": "inverse_sqrt_dim",
+    "mean_share": "",
+    "variance_ratio": "",
+    "median_distance": "",
+    "self_cluster": "",
+    "lid_mle": "",
+    "mean_entropy": "log_k",
+    "marginal_entropy": "log_k",
+    "token_position_share": "",
+    "cka_to_start": "",
+}
+ALARMS = 10  # metrics that an alarm table shows
 MARKS = [0, *(mantissa * 10**power for power in range(7) for mantissa in (1, 2, 5))]  # columns of a data table
 
 
@@ -32,6 +50,7 @@ class Row:
     switched_off: str
     badges: tuple[Badge, ...] | None
     knn: str
+    onset: str = ""
     spread: str = ""
     knn_initial: str = NONE
     change: str = NONE
@@ -54,6 +73,43 @@ def verdict_table(results: Results) -> list[Row]:
     return [*rows, Row("raw pixels", True, "", None, percent(pixels["knn"]), linear=percent(pixels["linear"]))]
 
 
+@dataclass(frozen=True)
+class MetricTable:
+    """Metrics down, regimes across, at one place of the network; a cell is (at the end, at initialisation)."""
+
+    title: str
+    regimes: list[str]
+    rows: list[tuple[str, list[tuple[str, str]]]]
+
+
+def metric_tables(results: Results, only: Iterable[str] | None = None) -> list[MetricTable]:
+    """At the representation, and at the first layer that each regime's loss acts on. Means over seeds."""
+    regimes = list(results.regimes)
+    tables = []
+    for title, place in (("the representation", 0), ("the layer that the loss acts on", 1)):
+        layers = [runs[0].layers[min(place, len(runs[0].layers) - 1)] for runs in results.regimes.values()]
+        names = (
+            list(only)
+            if only is not None
+            else sorted(
+                {name for runs in results.regimes.values() for name in runs[0].metrics.get(runs[0].layers[place], {})}
+            )
+        )
+        rows = []
+        for name in names:
+            cells = [
+                _metric_cell(runs, layer, name) for runs, layer in zip(results.regimes.values(), layers, strict=True)
+            ]
+            if any(cell != (NONE, NONE) for cell in cells):
+                rows.append((name, cells))
+        tables.append(MetricTable(title, regimes, rows))
+    return tables
+
+
+def _metric_cell(runs: Sequence[Run], layer: str, name: str) -> tuple[str, str]:
+    return short3(mean(run.last(layer, name) for run in runs)), short3(mean(run.first(layer, name) for run in runs))
+
+
 def by_backbone(results: Results) -> dict[str, list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in results.runs:
@@ -69,6 +125,7 @@ def _regime_row(name: str, runs: Sequence[Run]) -> Row:
         reference=False,
         switched_off=", ".join(off) or ("trained with labels" if runs[0].config["supervised"] else NONE),
         badges=badges(runs),
+        onset=_onset(runs),
         knn=percent(mean(knn)),
         spread=f"{100 * min(knn):.1f} to {100 * max(knn):.1f}" if len(knn) > 1 else "",
         knn_initial=percent(mean(run.score("knn", "initial") for run in runs)),
@@ -77,6 +134,54 @@ def _regime_row(name: str, runs: Sequence[Run]) -> Row:
         loss=short(mean(float(run.history["loss"][-1]) for run in runs)),
         std=short(mean(final_std(run) for run in runs)),
     )
+
+
+def _onset(runs: Sequence[Run]) -> str:
+    """The first step from which any kind of the verdict held to the end, seed by seed where they differ."""
+    steps = [
+        min(found) for run in runs if (found := [at for kind in run.diagnosis["verdict"] for at in onsets(run, kind)])
+    ]
+    return " or ".join(str(step) for step in dict.fromkeys(steps))
+
+
+def onsets(run: Run, kind: str) -> list[int]:
+    """Steps at which a kind set in for good, one for each layer where it holds."""
+    return [int(kinds[kind]["step"]) for kinds in run.diagnosis["onset"].values() if kind in kinds]
+
+
+def alarm_tables(results: Results) -> list[tuple[str, Table]]:
+    """For each regime with a guard-on twin: the metrics that warned of its collapse in every seed, the earliest first.
+
+    A metric that gave an alarm in a healthy twin as well is left out. (heading, table) for each regime.
+    """
+    tables = []
+    for regime, runs in results.regimes.items():
+        rows = [row for row in results.alarms if row["regime"] == regime]
+        if not rows:
+            continue
+        by_metric: dict[tuple[str, str], list[dict[str, str]]] = {}
+        for row in rows:
+            by_metric.setdefault((row["layer"], row["metric"]), []).append(row)
+        clean = [
+            found for found in by_metric.values() if all(row["alarm"] and not row["healthy_alarm"] for row in found)
+        ]
+        clean.sort(key=lambda found: (max(int(row["alarm"]) for row in found), found[0]["layer"], found[0]["metric"]))
+        header = ["metric", "layer", "alarm at step, by seed", "steps before k-NN fell behind"]
+        cells = [
+            [found[0]["metric"], found[0]["layer"], _each(found, "alarm"), _each(found, "lead")]
+            for found in clean[:ALARMS]
+        ]
+        falls = "; ".join(dict.fromkeys(f"seed {run.seed}: {run.diagnosis['fall_words']}" for run in runs))
+        heading = (
+            f"{regime} against {rows[0]['twin']}: {len(clean)} of {len(by_metric)} metrics warned in every seed and in no "
+            f"healthy run (no false-alarm rate below {rows[0]['false_alarm_rate']} can be quoted). {falls[:1].upper()}{falls[1:]}."
+        )
+        tables.append((heading, Table(header, cells)))
+    return tables
+
+
+def _each(rows: Sequence[dict[str, str]], key: str) -> str:
+    return ", ".join(row[key] or NONE for row in rows)
 
 
 def _initial_row(backbone: str, runs: Sequence[Run]) -> Row:
@@ -137,6 +242,13 @@ def percent(share: float) -> str:
 
 def signed(points: float) -> str:
     return NONE if math.isnan(points) else f"{points:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def short3(value: float) -> str:
+    """Three significant digits, for wide tables."""
+    if not np.isfinite(value):
+        return NONE
+    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "\N{MINUS SIGN}")
 
 
 def short(value: float) -> str:

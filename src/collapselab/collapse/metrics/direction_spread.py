@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
 
 
 @metric(
-    "sample",
+    "rows",
     spec=Spec(
         formula="median over images of 1 - cos(z, m), m the coordinatewise median of z / ||z||",
         source="median angular deviation of directional data (Mardia and Jupp 2000, section 2.3), as a cosine",
         normalisation="L2, each vector",
         range="0 (one direction) to 2; about 1 for isotropic features",
+        sees="complete",
         blind_to="size; what fewer than half of the images do; a large mean lowers it whatever the rest does",
+        falls="down",
+        version=2,
     ),
 )
 def direction_spread(evidence: Evidence) -> float | None:
-    z = np.asarray(evidence.sample, dtype=np.float64)
+    if evidence.moments.absolute == 0:  # moments also refuse NaN and infinity
+        return None
+    z = evidence.rows
     length = np.linalg.norm(z, axis=1, keepdims=True)
     unit = z / np.where(length > 0, length, 1)
     middle = np.median(unit, 0)

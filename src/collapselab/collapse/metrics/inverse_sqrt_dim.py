@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
 
 
 @metric(

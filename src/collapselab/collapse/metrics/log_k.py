@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
 
 
 @metric("probabilities", spec=Spec(formula="ln K", source="entropy of the uniform distribution over K prototypes"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
 
 
 @metric(
@@ -14,7 +15,9 @@ from collapselab.collapse.registry import Evidence, Spec, metric
         source="Jing et al. 2022 (arXiv 2110.09348), figure 2: natural log; kept on an absolute scale",
         centring="mean over images",
         range="any; undefined where the variance is exactly 0",
-        blind_to="the shape of the spectrum",
+        sees="complete, norm",
+        blind_to="the shape of the spectrum; without stop-gradient it may rise while the embedding collapses",
+        falls="down",
     ),
 )
 def log_trace(evidence: Evidence) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.softmax import finite_mean
 
 
 @metric(
@@ -11,9 +13,10 @@ from collapselab.collapse.registry import Evidence, Spec, metric
         formula="E over images (and tokens) of h(p), p at the method's own temperature and centre, nats",
         source="Caron et al. 2021 (arXiv 2104.14294), section 5.3 and figure 7",
         range="0 (one-hot) to ln K (uniform)",
+        sees="one-hot (to 0) against uniform (to ln K)",
         blind_to="whether all images say the same",
     ),
 )
 def mean_entropy(evidence: Evidence) -> float | None:
     assert evidence.entropies is not None
-    return float(evidence.entropies.mean())
+    return finite_mean(evidence.entropies)

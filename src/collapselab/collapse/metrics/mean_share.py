@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
 
 
 @metric(
@@ -11,7 +12,9 @@ from collapselab.collapse.registry import Evidence, Spec, metric
         formula="||mean||^2 / E||z||^2",
         source="share of the second moment that centring removes",
         range="0 to 1; undefined where all features are 0",
-        blind_to="which direction the offset has",
+        sees="large mean; complete (to 1), as every large mean does",
+        blind_to="whether the rest is healthy; which direction the offset has",
+        falls="up",
     ),
 )
 def mean_share(evidence: Evidence) -> float | None:

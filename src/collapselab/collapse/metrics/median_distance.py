@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
 
 
 @metric(
-    "sample",
+    "rows",
     spec=Spec(
         formula="median over images of ||z - median z||",
         source="the spatial analogue of the median absolute deviation; absolute scale",
         centring="coordinatewise median over images",
+        sees="complete, also behind outliers",
         blind_to="what fewer than half of the images do; whether images or augmentation make the spread",
+        falls="down",
+        version=2,
     ),
 )
 def median_distance(evidence: Evidence) -> float | None:
-    z = np.asarray(evidence.sample, dtype=np.float64)
+    if evidence.moments.absolute == 0:  # moments also refuse NaN and infinity
+        return 0.0
+    z = evidence.rows
     return float(np.median(np.linalg.norm(z - np.median(z, 0), axis=1)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.rounding import views_rounding
 
 
 @metric(
@@ -13,14 +15,16 @@ from collapselab.collapse.registry import Evidence, Spec, metric
         formula="median over images of ||m_i - median m||^2 over median of the variance within an image, m_i the mean of its views",
         source="variance_ratio with medians for means; not corrected for q, so read it against the same layer at step 0",
         centring="coordinatewise median over images; image mean",
-        range="0 to infinity; undefined where views never differ",
-        blind_to="what fewer than half of the images do",
+        range="0 to infinity; undefined where views differ by rounding only",
+        sees="complete, also behind outliers; nuisance",
+        blind_to="what fewer than half of the images do; depends on the augmentation",
+        falls="down",
     ),
 )
 def median_variance_ratio(evidence: Evidence) -> float | None:
-    assert evidence.views is not None
-    z = np.asarray(evidence.views, dtype=np.float64)
-    means = z.mean(1)
-    between = float(np.median(((means - np.median(means, 0)) ** 2).sum(1)))
-    within = float(np.median(z.var(1, ddof=1).sum(1)))
-    return between / within if within > 0 else None
+    groups = evidence.view_groups
+    _, views, d = evidence.view_rows.shape
+    between = float(np.median(((groups.means - np.median(groups.means, 0)) ** 2).sum(1)))
+    within = float(np.median(groups.spreads / (views - 1)))
+    # Rounding alone also makes views differ.
+    return between / within if within > d * views_rounding(evidence) ** 2 else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
 
 
 @metric(
@@ -12,12 +13,12 @@ from collapselab.collapse.registry import Evidence, Spec, metric
     spec=Spec(
         formula="mean over channels of std over images of z / ||z||",
         source="Chen and He 2021 (arXiv 2011.10566), section 4.1",
-        normalisation="L2, each vector",
+        normalisation="L2, each vector; zero vectors stay zero",
         range="0 to 1 / sqrt(d); 1 / sqrt(d) for isotropic features",
-        blind_to="dimensional and cluster collapse",
+        sees="complete",
+        blind_to="dimensional and cluster collapse; a large mean lowers it whatever the rest does",
+        falls="down",
     ),
 )
 def normalised_std(evidence: Evidence) -> float | None:
-    z = np.asarray(evidence.sample, dtype=np.float64)
-    length = np.linalg.norm(z, axis=1, keepdims=True)
-    return float((z / np.where(length > 0, length, 1)).std(0).mean())
+    return float(np.sqrt(np.diag(evidence.unit_moments.covariance)).mean())

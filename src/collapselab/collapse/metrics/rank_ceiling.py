@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
 
 
 @metric("sample", spec=Spec(formula="min(N - 1, d)", source="N centred vectors span at most N - 1 directions"))

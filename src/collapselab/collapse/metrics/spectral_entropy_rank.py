@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.moments import entropy_rank
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.registry import Spec, metric
 
 
 @metric(
@@ -13,9 +14,11 @@ from collapselab.collapse.registry import Evidence, Spec, metric
         source="Roy and Vetterli 2007 with eigenvalues for singular values; up to ten times smaller than the effective rank",
         centring="mean over images",
         range="1 to min(N - 1, d); undefined where the spread is rounding noise",
+        sees="dimensional",
         blind_to="cluster and local collapse",
+        falls="down",
     ),
 )
 def spectral_entropy_rank(evidence: Evidence) -> float | None:
     moments = evidence.moments
-    return entropy_rank(moments.eigenvalues) if moments.resolved() else None
+    return entropy_rank(moments.eigenvalues[: moments.ceiling]) if evidence.resolved else None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from collapselab.collapse.registry import Evidence, Spec, metric
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.rounding import views_rounding
 
 
 @metric(
@@ -13,15 +13,18 @@ from collapselab.collapse.registry import Evidence, Spec, metric
         formula="(S_b - S_w / q) / S_w, S_b variance of the view means, S_w mean variance within an image, unbiased",
         source="one-way random-effects analysis of variance; uncorrected, the ratio floors at 1 / q",
         centring="mean over images; image mean",
-        range="about 0 (only view noise) to infinity; undefined where views never differ",
-        blind_to="directions: a sum over all",
+        range="about 0 (only view noise) to infinity; undefined where views differ by rounding only",
+        sees="nuisance, complete",
+        blind_to="directions: a sum over all; depends on the augmentation",
+        falls="down",
     ),
 )
 def variance_ratio(evidence: Evidence) -> float | None:
-    assert evidence.views is not None
-    z = np.asarray(evidence.views, dtype=np.float64)
-    within = float(z.var(1, ddof=1).mean(0).sum())
-    between = float(z.mean(1).var(0, ddof=1).sum())
-    # Rounding alone also makes views differ; four float32 ulps of the features' size are no spread.
-    floor = z.shape[2] * float(4 * np.finfo(np.float32).eps * np.abs(z).mean()) ** 2
-    return (between - within / z.shape[1]) / within if within > floor else None
+    groups = evidence.view_groups
+    images, views, d = evidence.view_rows.shape
+    within = float(groups.spreads.sum()) / (images * (views - 1))
+    between = float(groups.means.var(0, ddof=1).sum())
+    # Rounding alone also makes views differ.
+    if within <= d * views_rounding(evidence) ** 2:
+        return None
+    return float((between - within / views) / within)

@@ -1,0 +1,78 @@
+"""Clusters of images: Ward's method, made robust against images that are thrown far out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+MOST = 100  # clusters that are looked for
+OUTLIERS = 0.02  # of the images: left out, the farthest first
+LEAST = 20  # images below which there is nothing to cluster
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The partition at which the cost of a merge jumps most.
+
+    Attributes:
+        members: [n], cluster of each image, -1 where it is left out as an outlier or a splinter.
+        number: how many clusters; 1 where there is no jump.
+        within: variance inside clusters over total variance, of the members.
+        jump: cost (in squared error) of the cheapest merge of two clusters over that of the dearest merge inside one.
+    """
+
+    members: NDArray[np.int64]
+    number: int
+    within: float
+    jump: float
+
+
+def ward(distances: NDArray[Any]) -> Clustering | None:
+    """Cluster by Euclidean distances [n, n]; None for fewer than LEAST images or where all are the same."""
+    middle = np.median(distances, 1)
+    kept = np.flatnonzero(middle <= np.quantile(middle, 1 - OUTLIERS))
+    if len(kept) < LEAST or not distances.any():
+        return None
+    between = distances[np.ix_(kept, kept)]
+    tree = linkage(squareform(between, checks=False), method="ward")
+    # A merge raises the squared error by half its squared height.
+    costs = tree[::-1, 2] ** 2 / 2
+    most = min(MOST, len(kept) // 5)
+    total = float(costs.sum())
+    if total == 0:
+        return None
+    dear, next_one = costs[: most - 1], costs[1:most]
+    # Below rounding a cost is 0: exact duplicates make the jump as large as a float can tell.
+    jumps = dear / np.maximum(next_one, 1e-12 * total)
+    number = int(jumps.argmax()) + 2
+    members = np.full(len(distances), -1)
+    members[kept] = fcluster(tree, number, criterion="maxclust") - 1
+    members = _without_splinters(members, number)
+    found = len(np.unique(members[members >= 0]))
+    if found < 2:
+        return Clustering(members, 1, 1.0, 1.0)
+    return Clustering(members, found, _within(distances, members), float(jumps[number - 2]))
+
+
+def _without_splinters(members: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """Clusters of less than a tenth of an even share are no places where images gather."""
+    counts = np.bincount(members[members >= 0], minlength=number)
+    small = np.flatnonzero(counts < max(3, 0.1 * counts.sum() / number))
+    return np.where(np.isin(members, small), -1, members)
+
+
+def _within(distances: NDArray[Any], members: NDArray[np.int64]) -> float:
+    """Sums of squares from distances alone: n times the scatter around a mean is half the sum over all ordered pairs."""
+    held = members >= 0
+    squares = distances[np.ix_(held, held)] ** 2
+    total = squares.sum() / (2 * len(squares))
+    names = members[held]
+    inside = sum(
+        squares[np.ix_(names == name, names == name)].sum() / (2 * (names == name).sum()) for name in np.unique(names)
+    )
+    return float(inside / total)

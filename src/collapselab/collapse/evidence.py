@@ -1,0 +1,281 @@
+"""What is known of one layer at one step: the input of every metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import entr
+
+from collapselab.collapse.clustering import Clustering, ward
+from collapselab.collapse.moments import Float, Groups, Moments, blocks, unit_rows
+from collapselab.collapse.spectrum import Spectrum
+from collapselab.errors import UserError
+from collapselab.randomness import generator as address
+
+PAIRWISE = 2000  # images that pairwise measures look at, at most: 4 million distances
+VIEWED = 4000  # images whose views are looked at, at most
+
+
+@dataclass(frozen=True)
+class TokenSums:
+    """What token statistics need of token outputs x[n, t, :] of N images at T positions.
+
+    Attributes:
+        images: mean over an image's positions, [N, d]; positions: mean over images at each position, [T, d].
+        square: E ||x||^2 over all tokens.
+        second: E x x^T over all tokens, uncentred, [d, d]; only spectra of tokens need it.
+        raw: the tokens [N, T, d] where they are at hand: without them, images can't be drawn again for an interval.
+    """
+
+    images: Float
+    positions: Float
+    square: float
+    second: Float | None = None
+    raw: NDArray[Any] | None = None
+
+    @classmethod
+    def of(cls, tokens: NDArray[Any]) -> TokenSums:
+        """Of tokens [N, T, d]. Raises UserError for another shape, NaN or infinity."""
+        if tokens.ndim != 3 or len(tokens) < 2 or tokens.shape[1] < 2:
+            raise UserError(
+                f"tokens must be [images, positions, dimensions] with two or more of each, not {list(tokens.shape)}"
+            )
+        n, t, d = tokens.shape
+        images, positions, square, start = np.zeros((n, d)), np.zeros((t, d)), 0.0, 0
+        for block in blocks(np.reshape(tokens, (n, t * d))):
+            x = block.reshape(-1, t, d)
+            images[start : start + len(x)] = x.mean(1)
+            positions += x.sum(0) / n
+            square += float((x**2).sum()) / (n * t)
+            start += len(x)
+        return cls(images, positions, square, raw=tokens)
+
+    @cached_property
+    def moments(self) -> Moments | None:
+        """Of all tokens, where `second` is known."""
+        if self.second is None:
+            return None
+        return Moments.of_uncentred(len(self.images) * len(self.positions), self.positions.mean(0), self.second)
+
+    def drawn(self, generator: np.random.Generator, most: int) -> TokenSums:
+        """A bootstrap sample over images, where the tokens are at hand; otherwise the same sums."""
+        if self.raw is None:
+            return self
+        count = len(self.raw)
+        return TokenSums.of(self.raw[generator.integers(0, count, min(count, most))])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one layer at one step; None where a snapshot or the user has no such thing.
+
+    Attributes:
+        sample: [N, d], one vector an image, eval mode, clean. N >= 2.
+        views: [M, q, d], q augmented views of M images.
+        labels: [N], class indices.
+        probabilities: [P, K], the layer's softmax as the loss takes it, averaged over an image's tokens.
+        entropies: [P], entropy of that softmax (of each token, then averaged), nats.
+        tokens: sums over token outputs.
+        position_probabilities: [T, K], the softmax averaged over images at each position.
+        teacher: [P, K], the probabilities that the layer is trained to give, for the same images.
+        prototypes: [K, D], weights of the last layer before the softmax.
+        start: [N, d], the layer at random initialisation, for the same images.
+        base: [N, b], the representation, for the same images.
+    """
+
+    sample: NDArray[Any]
+    views: NDArray[Any] | None = None
+    labels: NDArray[Any] | None = None
+    probabilities: NDArray[Any] | None = None
+    entropies: NDArray[Any] | None = None
+    tokens: TokenSums | None = None
+    position_probabilities: NDArray[Any] | None = None
+    teacher: NDArray[Any] | None = None
+    prototypes: NDArray[Any] | None = None
+    start: NDArray[Any] | None = None
+    base: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Shapes that fit each other; entropies follow from probabilities. Raises UserError."""
+        if self.sample.ndim != 2 or min(self.sample.shape) < 1:
+            raise UserError(f"features must be [images, dimensions], not of shape {list(self.sample.shape)}")
+        if len(self.sample) < 2:
+            raise UserError("there is one vector: collapse is about how vectors differ, supply at least two images")
+        if self.sample.dtype.kind not in "fiu":
+            raise UserError(f"features are of type {self.sample.dtype}: save real numbers, float16 to float64")
+        if self.views is not None and (self.views.ndim != 3 or len(self.views) < 2 or self.views.shape[1] < 2):
+            raise UserError(
+                f"views must be [images, views, dimensions] with two or more of each, not {list(self.views.shape)}"
+            )
+        if self.labels is not None and self.labels.shape != (len(self.sample),):
+            raise UserError(
+                f"labels must be one for each of the {len(self.sample)} images, not {list(self.labels.shape)}"
+            )
+        if self.probabilities is not None and self.entropies is None:
+            object.__setattr__(self, "entropies", _entropies(self.probabilities))
+        if self.teacher is not None and (self.probabilities is None or self.teacher.shape != self.probabilities.shape):
+            raise UserError("the teacher's probabilities must be of the same images and prototypes as the layer's own")
+
+    def has(self, need: str) -> bool:
+        return getattr(self, need) is not None
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Raises UserError for NaN, infinity, and sizes whose squares float64 can't hold."""
+        found = Moments.of(self.sample)
+        if found.absolute > 0 and not 1e-120 < found.absolute < 1e120:
+            raise UserError(f"features are of size {found.absolute:.1g}, whose squares no float holds: rescale them")
+        return found
+
+    @cached_property
+    def unit_moments(self) -> Moments:
+        """Of the L2-normalised vectors."""
+        return Moments.of(self.sample, unit=True)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Which directions are alive, against rounding and against the spectrum's own shape."""
+        moments = self.moments
+        rounding = 4 * self.epsilon**2 * moments.mean_square
+        return Spectrum.of(moments.eigenvalues[: moments.ceiling], rounding)
+
+    @cached_property
+    def directional_spectrum(self) -> Spectrum:
+        """The same of the directions from the median to each of `rows`, whatever their length: no outlier can feign a drop."""
+        directions = Moments.of(unit_rows(self.rows - np.median(self.rows, 0)))
+        return Spectrum.of(directions.eigenvalues[: directions.ceiling])
+
+    @cached_property
+    def clustering(self) -> Clustering | None:
+        return ward(self.distances)
+
+    @cached_property
+    def epsilon(self) -> float:
+        """Relative spacing of the values that are really there: float32 features that were bfloat16 once say so."""
+        return _epsilon(self.rows)
+
+    @cached_property
+    def resolution(self) -> float:
+        """Root mean square standard deviation in units in the last place (ulp) of the mean absolute value."""
+        moments = self.moments
+        spread = np.sqrt(moments.trace / len(moments.mean))
+        if spread == 0:
+            return 0.0
+        ulp = self.epsilon * 2.0 ** np.floor(np.log2(moments.absolute))
+        return float(spread / ulp)
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the spread stands clear of rounding (4 ulp): below it, every measure of shape would read noise."""
+        return self.resolution >= 4
+
+    @cached_property
+    def rows(self) -> Float:
+        """[n, d] float64: all images, or a seeded choice of PAIRWISE of them, in their order."""
+        return np.asarray(self.sample[self.chosen], dtype=np.float64)
+
+    @cached_property
+    def chosen(self) -> NDArray[np.int64]:
+        """Which images `rows` holds."""
+        return _choice(len(self.sample), PAIRWISE)
+
+    @cached_property
+    def distances(self) -> Float:
+        """Euclidean distances between `rows`, [n, n], 0 on the diagonal."""
+        z = self.rows - self.rows.mean(0)
+        squares = (z**2).sum(1)
+        found = squares[:, None] + squares - 2 * z @ z.T
+        # What a difference of large squares can't resolve is no distance: exact duplicates read 0.
+        found[found < 1e-14 * (squares[:, None] + squares)] = 0
+        np.fill_diagonal(found, 0)
+        return np.asarray(np.sqrt(found))
+
+    @cached_property
+    def view_rows(self) -> NDArray[Any]:
+        """[m, q, d]: the views of all images, or of a seeded choice of VIEWED of them."""
+        assert self.views is not None
+        return np.asarray(self.views[_choice(len(self.views), VIEWED)], dtype=np.float64)
+
+    @cached_property
+    def view_groups(self) -> Groups:
+        return Groups.of_views(self.view_rows)
+
+    @cached_property
+    def classes(self) -> Groups:
+        """Moments by class."""
+        assert self.labels is not None
+        names, ids = np.unique(self.labels, return_inverse=True)
+        return Groups.of(self.sample, ids, len(names))
+
+    def drawn(self, generator: np.random.Generator, most: int = 1000) -> Evidence:
+        """A bootstrap sample over images, of at most `most` of them; images of `start`, `base` and labels go with theirs."""
+        n = len(self.sample)
+        rows = generator.integers(0, n, min(n, most))
+        views = None
+        if self.views is not None:
+            views = self.views[generator.integers(0, len(self.views), min(len(self.views), most))]
+        softmax = _softmax_rows(self, rows, generator, most)
+        return replace(
+            self,
+            sample=self.sample[rows],
+            views=views,
+            labels=None if self.labels is None else self.labels[rows],
+            probabilities=None if self.probabilities is None else self.probabilities[softmax],
+            entropies=None if self.entropies is None else self.entropies[softmax],
+            teacher=None if self.teacher is None else self.teacher[softmax],
+            tokens=None if self.tokens is None else self.tokens.drawn(generator, most),
+            start=None if self.start is None else self.start[rows],
+            base=None if self.base is None else self.base[rows],
+        )
+
+
+def _softmax_rows(
+    evidence: Evidence, rows: NDArray[np.int64], generator: np.random.Generator, most: int
+) -> NDArray[np.int64]:
+    """The same images where the softmax was taken of the same ones, its own draw otherwise."""
+    if evidence.probabilities is None or len(evidence.probabilities) == len(evidence.sample):
+        return rows
+    count = len(evidence.probabilities)
+    return generator.integers(0, count, min(count, most))
+
+
+def _choice(count: int, most: int) -> NDArray[np.int64]:
+    if count <= most:
+        return np.arange(count)
+    return np.sort(address(0, "chosen images", count).choice(count, most, replace=False))
+
+
+def _entropies(probabilities: NDArray[Any]) -> Float:
+    """[P] of [P, K]. Raises UserError where rows are no distributions."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    if p.ndim != 2 or p.shape[1] < 2:
+        raise UserError(f"probabilities must be [images, prototypes], not {list(p.shape)}")
+    if not np.isfinite(p).all() or p.min() < -1e-6:
+        raise UserError("probabilities hold NaN, infinity or negative values: save the softmax's output, not its input")
+    # Half precision rounds each of K values: the sum of a row may be off by more than a percent.
+    if np.abs(p.sum(1) - 1).max() > 0.02:
+        raise UserError(
+            f"rows of the probabilities sum to {p.sum(1).min():.4g} to {p.sum(1).max():.4g}, not to 1: "
+            "save the softmax's output, not its input"
+        )
+    return np.asarray(entr(p.clip(min=0) / p.sum(1, keepdims=True)).sum(1))
+
+
+def _epsilon(values: Float) -> float:
+    """The coarsest floating-point type that holds all `values` exactly, by its relative spacing."""
+    with np.errstate(over="ignore", under="ignore"):
+        stored = values.astype(np.float32)
+    if not np.array_equal(stored, values):
+        return float(np.finfo(np.float64).eps)
+    if np.array_equal(stored, np.rint(stored)):  # counts fit into any type, and say nothing about it
+        return float(np.finfo(np.float32).eps)
+    kept = stored.view(np.uint32)
+    if not (kept & np.uint32(0xFFFF)).any():
+        return 2.0**-7  # bfloat16
+    with np.errstate(over="ignore"):
+        half = stored.astype(np.float16).astype(np.float32)
+    return 2.0**-10 if np.array_equal(half, stored) else float(np.finfo(np.float32).eps)

@@ -1,0 +1,1 @@
+"""One file a kind of collapse; `kind.load_kinds` finds them."""

@@ -1,0 +1,24 @@
+"""Similarity of the layer to the representation."""
+
+from __future__ import annotations
+
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.similarity import linear_cka
+
+
+@metric(
+    "sample",
+    "base",
+    spec=Spec(
+        formula="||Y^T X||_F^2 / (||X^T X||_F ||Y^T Y||_F), X the layer, Y the representation, for the same images",
+        source="Kornblith et al. 2019 (arXiv 1905.00414), linear CKA in its feature-space form",
+        centring="mean over images",
+        range="0 to 1 (the same up to rotation and scale); undefined where the spread of either is rounding",
+        sees="layers that lost what the representation holds",
+        blind_to="directions of low variance; unrelated features of N <= d read far above 0",
+    ),
+)
+def cka_to_base(evidence: Evidence) -> float | None:
+    assert evidence.base is not None
+    return linear_cka(evidence, evidence.base, "base")

@@ -1,0 +1,37 @@
+"""Share of the images that lie in one tight point while the rest is thrown far out: a collapse that means can't see."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.registry import Spec, metric
+
+GAP = 10.0  # between the radius of the point and the next image
+# Where distances fall off like a power law of exponent 1, the log of the gap before the k-th farthest is exponential with mean
+# 1 / k (Renyi): k log gap exceeds this once in 60,000 gaps.
+CHANCE = 11.0
+
+
+@metric(
+    "rows",
+    spec=Spec(
+        formula="share of images nearer to the coordinatewise median than the largest tenfold gap in their distances from it",
+        source="order statistics of distances; the gap must be one that heavy tails don't have (Renyi 1953)",
+        centring="coordinatewise median over images",
+        range="0 (no such gap beyond half of the images) to 1",
+        sees="complete collapse behind outliers",
+        blind_to="collapse without outliers",
+        falls="up",
+    ),
+)
+def tight_share(evidence: Evidence) -> float | None:
+    if not evidence.resolved:
+        return None
+    z = evidence.rows
+    far = np.sort(np.linalg.norm(z - np.median(z, 0), axis=1))
+    rounding = 4 * evidence.epsilon * np.abs(z).mean() * z.shape[1] ** 0.5
+    steps = np.diff(np.log(np.maximum(far, max(rounding, 1e-300))))
+    behind = np.arange(len(z) - 1, 0, -1)  # images farther out than each step
+    gaps = np.where((steps >= np.log(GAP)) & (steps * behind >= CHANCE) & (behind <= len(z) / 2), steps, 0)
+    return float(1 - behind[gaps.argmax()] / len(z)) if gaps.any() else 0.0
