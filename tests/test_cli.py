@@ -51,4 +51,14 @@ def test_a_stale_report_gives_exit_code_1(tmp_path: Path) -> None:
 def test_help_lists_the_commands() -> None:
     result = call("--help")
     assert result.returncode == 0
-    assert all(name in result.stdout for name in ("repro", "track", "ui", "check-reports", "schema"))
+    assert all(
+        name in result.stdout for name in ("repro", "track", "ui", "check-reports", "schema", "diagnose", "explain")
+    )
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -u -c 'from collapselab.cli import main; main()' explain | head -1"
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.stdout == "Kinds of collapse\n" and result.stderr == "" and result.returncode == 0

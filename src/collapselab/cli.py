@@ -1,6 +1,7 @@
 """The command `collapselab`.
 
-Exit codes: 0 it ran, 1 check-reports found something, 2 it could not run (one message says why), 130 interrupted.
+Exit codes: 0 it ran, 1 check-reports or diagnose --fail-on-collapse found something, 2 it could not run (one message says
+why), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 @app.callback()
 def _root() -> None:
-    """Work from the repository's root, wherever in it the command was called."""
+    """repro, track, ui and check-reports work from the repository's root, wherever in it they were called."""
 
 
 def enter_root() -> Path:
@@ -105,12 +106,97 @@ def schema(out: Path) -> None:
     write_json(out, params_schema())
 
 
+_FILES = typer.Argument(
+    metavar="FILE...",
+    help=".npy, .npz or .safetensors: features (images x dimensions), snapshots, or a folder of snapshots",
+)
+
+
+def _option(name: str, shape: str) -> Any:
+    return typer.Option(name, metavar="FILE", help=shape)
+
+
+@app.command()
+def diagnose(
+    files: Annotated[list[Path] | None, _FILES] = None,
+    labels: Annotated[Path | None, _option("--labels", "classes, one for each image")] = None,
+    views: Annotated[Path | None, _option("--views", "augmented views (images x views x dimensions)")] = None,
+    probabilities: Annotated[Path | None, _option("--probabilities", "softmax (images x prototypes)")] = None,
+    tokens: Annotated[Path | None, _option("--tokens", "token outputs (images x positions x dimensions)")] = None,
+    prototypes: Annotated[Path | None, _option("--prototypes", "their weights (prototypes x dimensions)")] = None,
+    layer: Annotated[str, typer.Option(metavar="NAME", help="the array, or the layer of a snapshot, to look at")] = "",
+    reference: Annotated[Path | None, _option("--reference", "features, snapshot or run to compare with")] = None,
+    thresholds: Annotated[Path | None, _option("--thresholds", "YAML or JSON that overrides thresholds")] = None,
+    history: Annotated[Path | None, _option("--history", "CSV of the loss, one row a step")] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=0, help="bootstrap samples behind intervals; 0: none, faster")
+    ] = None,
+    weights: Annotated[Path | None, _option("--weights", "safetensors weights of a network that embeds --data")] = None,
+    backbone: Annotated[
+        str, typer.Option(metavar="NAME", help="a name from params.yaml, '{architecture: ...}' or timm:NAME")
+    ] = "",
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="images to embed, a subfolder for each class")
+    ] = None,
+    size: Annotated[int, typer.Option(min=0, help="side of those images, pixels; 0: the network's own")] = 0,
+    images: Annotated[int, typer.Option(min=0, help="how many of them at most; 0: all")] = 4000,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+    html: Annotated[Path | None, _option("--html", "also write a page, name.html")] = None,
+    plot: Annotated[Path | None, _option("--plot", "also draw the spectra, name.svg")] = None,
+    fail_on_collapse: Annotated[bool, typer.Option("--fail-on-collapse", help="exit code 1 on a verdict")] = False,
+) -> None:
+    """Which kinds of collapse hold in features, a snapshot or a run; how badly, by what evidence, and what to try."""
+    from collapselab.collapse.diagnosis import DRAWS
+    from collapselab.diagnose.command import Options, run
+
+    sides = {
+        "labels": labels,
+        "views": views,
+        "probabilities": probabilities,
+        "tokens": tokens,
+        "prototypes": prototypes,
+    }
+    options = Options(
+        files=files or [],
+        sides={name: path for name, path in sides.items() if path},
+        layer=layer,
+        reference=reference,
+        thresholds=thresholds,
+        history=history,
+        draws=DRAWS if draws is None else draws,
+        weights=weights,
+        backbone=backbone,
+        data=data,
+        size=size,
+        images=images,
+        as_json=as_json,
+        html=html,
+        plot=plot,
+    )
+    if run(options).verdict and fail_on_collapse:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(metavar="KIND|METRIC|thresholds", help="nothing lists all names")] = "",
+) -> None:
+    """The page of a kind of collapse or of a measure: what it is, what causes it, what to try, formula, sources."""
+    from collapselab.diagnose import explain as pages
+
+    pages.show(pages.explain(name))
+
+
 def main() -> None:
     """Entry point: a mistake of the user's is one message on stderr and exit code 2."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except UserError as error:
         _fail(f"error: {error}", 2)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`); what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except OSError as error:
         _fail(f"error: {error.filename or 'a file'}: {error.strerror}", 2)
     except (KeyboardInterrupt, typer.Abort):
