@@ -32,7 +32,7 @@ ROTATION |= {"live_directions", "log_trace", "mean_share", "mean_squared_norm", 
 ROTATION |= {"participation_ratio", "rank_above_hundredth", "rank_to_power_law", "rankme", "resolved_directions"}
 ROTATION |= {"self_cluster", "self_cluster_uncentred", "signal_directions", "spectral_drop", "spectral_entropy_rank"}
 ROTATION |= {"stable_rank", "tail_share", "token_image_share", "token_interaction_share", "token_position_share"}
-ROTATION |= {"token_within_share", "two_nn", "uniformity", "variance_ratio"}
+ROTATION |= {"token_within_share", "two_nn", "uniformity", "variance_ratio", "lid_near"}
 ABSOLUTE = {
     "log_trace",
     "mean_squared_norm",
@@ -42,7 +42,15 @@ ABSOLUTE = {
     "resolution",
 }  # lidar has its delta
 ALONG_AXES = {"dead_dimensions", "direction_spread", "directional_drop", "directional_tail", "median_distance"}
-ALONG_AXES |= {"median_variance_ratio", "normalised_std", "redundancy", "resolution", "tight_share"}
+ALONG_AXES |= {
+    "directional_rank_to_power_law",
+    "farthest_to_median",
+    "median_variance_ratio",
+    "normalised_std",
+    "redundancy",
+    "resolution",
+    "tight_share",
+}
 SCALE = (ROTATION | ALONG_AXES) - ABSOLUTE
 FROM_THE_ORIGIN = {
     "alignment",
@@ -64,7 +72,7 @@ OF_NO_FEATURE = {
     "mean_entropy",
 }
 OF_NO_FEATURE |= {"mutual_information", "position_information", "rank_ceiling", "softmax_images", "teacher_entropy"}
-OF_NO_FEATURE |= {"used_prototypes"}
+OF_NO_FEATURE |= {"top_prototype_share", "used_prototypes"}
 
 Values = dict[str, float | None]
 seeds = st.integers(0, 10_000)
@@ -139,7 +147,8 @@ BOUNDS: dict[str, Bound] = {
     "direction_spread": lambda n, d, k: (0, 2),
     "uniformity": lambda n, d, k: (-8, 0),
     "alignment": lambda n, d, k: (0, 4),
-    "self_cluster self_cluster_uncentred": lambda n, d, k: (-1 / (max(n, d) - 1), 1),
+    # Zero vectors are left out, so as few as two may be left.
+    "self_cluster self_cluster_uncentred": lambda n, d, k: (-1 / (max(2, d) - 1), 1),
     "marginal_entropy mean_entropy mutual_information teacher_entropy position_information": lambda n, d, k: (
         0,
         np.log(k),

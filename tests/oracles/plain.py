@@ -106,12 +106,13 @@ def alpha_req_fit(sample: Array) -> float:
     return float(1 - (weights * (y - line) ** 2).sum() / (weights * (y - mean) ** 2).sum())
 
 
-def drop_of(eigenvalues: Array) -> tuple[int, float, float]:
+def drop_of(eigenvalues: Array, images: int) -> tuple[int, float, float]:
     """(alive, tail, drop), by trying every place and every width."""
     count = len(eigenvalues)
+    window = 0.25 if images >= 4 * count else 0.05
     best, place = 0.0, count
     width = 1
-    while width <= max(1, round(0.05 * count)):
+    while width <= max(1, round(window * count)):
         for i in range(1, min(count - width, round(0.9 * count)) + 1):
             fall = np.log(eigenvalues[i - 1] / eigenvalues[i + width - 1]) - STEEPEST * np.log((i + width) / i)
             if fall > best:
@@ -123,15 +124,15 @@ def drop_of(eigenvalues: Array) -> tuple[int, float, float]:
 
 
 def live_directions(sample: Array) -> float:
-    return float(drop_of(spread(sample) ** 2)[0])
+    return float(drop_of(spread(sample) ** 2, len(sample))[0])
 
 
 def tail_share(sample: Array) -> float:
-    return drop_of(spread(sample) ** 2)[1]
+    return drop_of(spread(sample) ** 2, len(sample))[1]
 
 
 def spectral_drop(sample: Array) -> float:
-    return drop_of(spread(sample) ** 2)[2]
+    return drop_of(spread(sample) ** 2, len(sample))[2]
 
 
 def resolved_directions(sample: Array) -> float:
@@ -144,6 +145,10 @@ def resolved_directions(sample: Array) -> float:
 def rank_to_power_law(sample: Array) -> float:
     count = min(len(sample) - 1, sample.shape[1])
     return effective_rank(sample) / entropy_rank(np.array([i ** (-STEEPEST / 2) for i in range(1, count + 1)]))
+
+
+def directional_rank_to_power_law(sample: Array) -> float:
+    return rank_to_power_law(from_median(sample))
 
 
 def from_median(sample: Array) -> Array:
@@ -222,9 +227,15 @@ def tight_share(sample: Array) -> float:
     best, share = 0.0, 0.0
     for i in range(len(far) - 1):
         gap, beyond = np.log(far[i + 1] / far[i]), len(far) - i - 1
-        if beyond <= len(far) / 2 and gap >= np.log(10) and gap * beyond >= 11 and gap > best:
+        if 0.015 * len(far) < beyond <= len(far) / 2 and gap >= np.log(10) and gap * beyond >= 11 and gap > best:
             best, share = gap, 1 - beyond / len(far)
     return share
+
+
+def farthest_to_median(sample: Array) -> float:
+    z = numbers(sample)
+    far = np.linalg.norm(z - np.median(z, axis=0), axis=1)
+    return float(max(far) / np.median(far))
 
 
 # Pairs of images
@@ -270,6 +281,10 @@ def lid_mle(sample: Array) -> float:
     return float(len(found) / sum(1 / m for m in found))
 
 
+def lid_near(sample: Array) -> float:
+    return float(1 / np.mean([np.log(row[-1] / near) for row in neighbour_distances(sample, 5) for near in row[:-1]]))
+
+
 def ldreg(sample: Array) -> float:
     found = local_dimensions(sample)
     return float(np.prod([m ** (1 / len(found)) for m in found]))
@@ -301,8 +316,10 @@ def cluster_jump(sample: Array) -> float:
 def cluster_within(sample: Array) -> float:
     rows, names, _ = clustered(sample)
     z = numbers(sample)[rows]
-    inside = sum(((z[names == name] - z[names == name].mean(0)) ** 2).sum() for name in set(names))
-    return float(inside / ((z - z.mean(0)) ** 2).sum()) if len(set(names)) > 1 else 1.0
+    if len(set(names)) < 2:
+        return 1.0
+    inside = sorted(((row - z[names == name].mean(0)) ** 2).sum() for row, name in zip(z, names, strict=True))
+    return float(np.mean(inside[: round(0.9 * len(inside))]) / ((z - z.mean(0)) ** 2).sum(1).mean())
 
 
 def cluster_purity(sample: Array, labels: Array) -> float:
@@ -408,6 +425,10 @@ def marginal_entropy(probabilities: Array) -> float:
 
 def used_prototypes(probabilities: Array) -> float:
     return float(np.exp(entropy(probabilities.mean(0))))
+
+
+def top_prototype_share(probabilities: Array) -> float:
+    return float(max(probabilities.mean(0)))
 
 
 def mean_entropy(entropies: Array) -> float:

@@ -61,7 +61,11 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
     folder = root / "runs" / "fake"
     knn: dict[str, Any] = {"schema": 1, "k": 20, "temperature": 0.1, "pixels": {"knn": 0.56}, "regimes": {}}
     linear: dict[str, Any] = {"schema": 1, "pixels": {"linear": 0.6}, "regimes": {}}
-    diagnosis: dict[str, Any] = {"schema": 2, "regimes": {}}
+    diagnosis: dict[str, Any] = {
+        "schema": 2,
+        "pixels": {"metrics": {"normalised_std": 0.01}, "factors": {"angle": 0.2}},
+        "regimes": {},
+    }
     rows: list[tuple[Any, ...]] = []
     severities: list[tuple[Any, ...]] = []
     arrays: dict[str, Any] = {}
@@ -129,6 +133,7 @@ def _diagnosis(seed: int, entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "seed": seed, "verdict": entry["verdict"], "verdicts": verdicts, "sentence": sentence, "kinds": kinds,
         "undetermined": {}, "warnings": [], "onset": onset, "twin": "", "fall": None, "fall_words": "no twin",
+        "factors": {layer: {"angle": {"verdict": "kept", "r2": 0.4, "initial": 0.1}} for layer in verdicts},
     }  # fmt: skip
 
 

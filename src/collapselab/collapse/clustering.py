@@ -12,6 +12,7 @@ from scipy.spatial.distance import squareform
 
 MOST = 100  # clusters that are looked for
 OUTLIERS = 0.02  # of the images: left out, the farthest first
+STRAGGLERS = 0.1  # of the members: the farthest from their cluster's mean are left out of the variance inside
 LEAST = 20  # images below which there is nothing to cluster
 
 
@@ -22,7 +23,7 @@ class Clustering:
     Attributes:
         members: [n], cluster of each image, -1 where it is left out as an outlier or a splinter.
         number: how many clusters; 1 where there is no jump.
-        within: variance inside clusters over total variance, of the members.
+        within: variance inside clusters over total variance, of the members but for the STRAGGLERS among them.
         jump: cost (in squared error) of the cheapest merge of two clusters over that of the dearest merge inside one.
     """
 
@@ -67,12 +68,16 @@ def _without_splinters(members: NDArray[np.int64], number: int) -> NDArray[np.in
 
 
 def _within(distances: NDArray[Any], members: NDArray[np.int64]) -> float:
-    """Sums of squares from distances alone: n times the scatter around a mean is half the sum over all ordered pairs."""
+    """Variance inside clusters over total variance, from distances alone; stragglers between clusters don't count.
+
+    Half the mean of squared distances over all ordered pairs is the scatter around a mean, an image's distance from its
+    cluster's mean its mean squared distance to the members less that scatter.
+    """
     held = members >= 0
-    squares = distances[np.ix_(held, held)] ** 2
-    total = squares.sum() / (2 * len(squares))
-    names = members[held]
-    inside = sum(
-        squares[np.ix_(names == name, names == name)].sum() / (2 * (names == name).sum()) for name in np.unique(names)
-    )
-    return float(inside / total)
+    squares, names = distances[np.ix_(held, held)] ** 2, members[held]
+    total = squares.mean() / 2
+    own = np.empty(len(names))
+    for name in np.unique(names):
+        inside = squares[np.ix_(names == name, names == name)]
+        own[names == name] = inside.mean(1) - inside.mean() / 2
+    return float(np.sort(own)[: max(1, round((1 - STRAGGLERS) * len(own)))].mean() / total)

@@ -178,7 +178,8 @@ def _solutions(x: Float, y: Float, asked: Float) -> Iterator[Float]:
     values, vectors = np.linalg.eigh(x.T @ x)
     projected, rotated = vectors.T @ (x.T @ (y - mean_y)), asked @ vectors
     for penalty in PENALTIES:
-        yield rotated @ (projected / (values.clip(min=0) + len(x) * penalty)[:, None]) + mean_y
+        answer = rotated @ (projected / (values.clip(min=0) + len(x) * penalty)[:, None]) + mean_y
+        yield answer.clip(y.min(0), y.max(0))  # no factor lies beyond what was seen of it
 
 
 def _near(
@@ -194,6 +195,8 @@ def _near(
 
 def _neighbours(x: Float, y: Float, asked: Float) -> list[Float]:
     """Means over each of NEIGHBOURS nearest by Euclidean distance, ties in any order: predictions [M, c]."""
+    if x.shape[1] == 0:
+        return [np.repeat(y.mean(0, keepdims=True), len(asked), 0) for _ in NEIGHBOURS]
     most = min(max(NEIGHBOURS), len(x))
     found: list[list[Float]] = [[] for _ in NEIGHBOURS]
     bank = x.astype(np.float32)

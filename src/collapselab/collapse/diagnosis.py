@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.kind import AT_THE_LOSS, KINDS, Case, Graded, Missing, Values, load_kinds
@@ -19,20 +20,24 @@ from collapselab.randomness import generator
 
 DRAWS = 100  # bootstrap samples behind an interval
 LEVEL = 0.9
+START = "at initialisation"
 LARGE_MEAN = 0.9  # share of the second moment
+FAR = 30.0  # times the median distance
 
 
 @dataclass(frozen=True)
 class Finding:
     """How badly a kind holds at a layer, 0 to 1, with its 90 % bootstrap interval over images, and the evidence in words.
 
-    `interval` is None where images can't be drawn again (token sums) or none was asked for.
+    `interval` is None where images can't be drawn again (token sums) or none was asked for. `cause` is the likely one where
+    guards or the loss's curve are known; `remedy` what to try next. Both are empty where the kind does not hold.
     """
 
     severity: float
     evidence: str
     interval: tuple[float, float] | None = None
     remedy: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ def diagnose(
     *,
     thresholds: Thresholds = THRESHOLDS,
     signatures: Sequence[Signature] = (),
+    guards_off: Sequence[str] = (),
+    where: str = START,
     draws: int = DRAWS,
 ) -> Diagnosis:
     """Diagnose a snapshot, the evidence about one layer, or plain features [N, d].
@@ -82,7 +89,9 @@ def diagnose(
     Args:
         reference: the same network's random initialisation, against which kinds are graded.
         thresholds: the table of severities, `THRESHOLDS` with or without overrides.
-        signatures: what the loss's curve says, from `signatures.read`; they choose the remedies' order and make warnings.
+        signatures: what the loss's curve says, from `signatures.read`: warnings, and likely causes.
+        guards_off: guards against collapse that the run does without: the likeliest cause.
+        where: what the reference is, in words.
         draws: bootstrap samples behind each interval; 0 for none.
 
     Raises UserError for features that can't be measured: one vector, NaN or infinity, shapes that don't fit.
@@ -95,8 +104,8 @@ def diagnose(
     metrics: dict[str, dict[str, Value]] = {}
     for layer, evidence in snapshot.layers.items():
         before = start.layers.get(layer) if start else None
-        judged = judge(evidence, before, thresholds, draws)
-        kinds[layer] = judged.findings
+        judged = judge(evidence, before, thresholds, draws, where=where)
+        kinds[layer] = {kind: _caused(kind, found, signatures, guards_off) for kind, found in judged.findings.items()}
         metrics[layer] = judged.values
         warnings += [f"{layer}: {text}" if len(snapshot.layers) > 1 else text for text in judged.warnings]
         for kind, supply in judged.missing.items():
@@ -151,11 +160,12 @@ def judge(
     draws: int = 0,
     values: Mapping[str, Value] | None = None,
     start_values: Mapping[str, Value] | None = None,
+    where: str = START,
 ) -> Judged:
     """Every kind at one layer; `values` and `start_values` are the metrics, where they are known already."""
     now = dict(values) if values is not None else compute_all(evidence)
     before = start_values if start_values is not None else compute_all(start, _against()) if start else {}
-    graded = grade(Values(now), Values(before), thresholds)
+    graded = grade(Values(now), Values(before), thresholds, where)
     drawn = _drawn(evidence, start, thresholds, draws)
     findings = {
         name: Finding(result.severity, result.evidence, _interval(result, drawn.get(name)), _remedy(name, result))
@@ -167,13 +177,24 @@ def judge(
     return Judged(findings, missing, open_parts, _warnings(now), now)
 
 
+def _caused(kind: str, found: Finding, signatures: Sequence[Signature], guards_off: Sequence[str]) -> Finding:
+    """The finding with its likely cause: a guard that is off, or what the loss's curve says of the same kind."""
+    if found.severity < VERDICT_FROM:
+        return found
+    told = [signature.sentence for signature in signatures if signature.kind == kind]
+    without = [f"the run does without {', '.join(guards_off)}"] if guards_off else []
+    return replace(found, cause="; ".join(without + told))
+
+
 def _remedy(name: str, result: Graded) -> str:
     return load_kinds()[name].remedies[0] if result.severity >= VERDICT_FROM else ""
 
 
-def grade(now: Values, start: Values, thresholds: Thresholds = THRESHOLDS) -> dict[str, Graded | Missing]:
+def grade(
+    now: Values, start: Values, thresholds: Thresholds = THRESHOLDS, where: str = START
+) -> dict[str, Graded | Missing]:
     """Every kind from metrics alone. What collapsed completely is not spread, so no nuisance either."""
-    case = Case(now, start, thresholds)
+    case = Case(now, start, thresholds, where)
     found = {name: kind.grade(case) for name, kind in load_kinds().items()}
     complete, nuisance = found["complete"], found["nuisance"]
     if isinstance(complete, Graded) and isinstance(nuisance, Graded) and complete.severity >= VERDICT_FROM:
@@ -194,8 +215,10 @@ def _drawn(evidence: Evidence, start: Evidence | None, thresholds: Thresholds, d
     """Severities of bootstrap samples over images, by kind. Reference and subject are drawn alike."""
     severities: dict[str, list[float]] = {}
     for draw in range(draws):
-        now = compute_all(evidence.drawn(generator(0, "bootstrap", draw)), _reads())
-        before = compute_all(start.drawn(generator(0, "bootstrap", draw)), _against()) if start else {}
+        # Many small products, in which threads would only wait for each other.
+        with threadpool_limits(1):
+            now = compute_all(evidence.drawn(generator(0, "bootstrap", draw)), _reads())
+            before = compute_all(start.drawn(generator(0, "bootstrap", draw)), _against()) if start else {}
         for name, result in grade(Values(now), Values(before), thresholds).items():
             if isinstance(result, Graded):
                 severities.setdefault(name, []).append(result.severity)
@@ -224,6 +247,12 @@ def _warnings(values: Mapping[str, Value]) -> list[str]:
         found.append(
             f"a common offset makes up {share:.3g} of the second moment: harmless to a probe, it ruins cosines and every "
             "uncentred measure (RankMe, stable rank, normalised std); whether images still differ only views can tell"
+        )
+    farthest = values.get("farthest_to_median")
+    if farthest is not None and farthest > FAR:
+        found.append(
+            f"the farthest image lies {farthest:.2g} times as far out as a typical one: look for damaged rows, which means and "
+            "ranks follow"
         )
     if resolution is not None and 4 <= resolution < 32:
         found.append(

@@ -17,6 +17,7 @@ from collapselab.errors import UserError
 from collapselab.randomness import generator as address
 
 PAIRWISE = 2000  # images that pairwise measures look at, at most: 4 million distances
+MANY = 4  # times as many images as dimensions, and copies among them no longer limit the rank
 VIEWED = 4000  # images whose views are looked at, at most
 
 
@@ -137,17 +138,30 @@ class Evidence:
         return Moments.of(self.sample, unit=True)
 
     @cached_property
+    def distinct(self) -> int:
+        """How many different vectors there are, where they could limit the rank; N where images are many."""
+        if len(self.sample) > MANY * self.sample.shape[1]:
+            return len(self.sample)
+        return len({row.tobytes() for row in self.sample})
+
+    @property
+    def ceiling(self) -> int:
+        """The largest rank that so many different vectors in d dimensions can have once centred."""
+        return min(self.distinct - 1, len(self.moments.mean))  # moments refuse NaN and infinity
+
+    @cached_property
     def spectrum(self) -> Spectrum:
         """Which directions are alive, against rounding and against the spectrum's own shape."""
         moments = self.moments
         rounding = 4 * self.epsilon**2 * moments.mean_square
-        return Spectrum.of(moments.eigenvalues[: moments.ceiling], rounding)
+        return Spectrum.of(moments.eigenvalues[: self.ceiling], rounding, self.distinct)
 
     @cached_property
     def directional_spectrum(self) -> Spectrum:
         """The same of the directions from the median to each of `rows`, whatever their length: no outlier can feign a drop."""
         directions = Moments.of(unit_rows(self.rows - np.median(self.rows, 0)))
-        return Spectrum.of(directions.eigenvalues[: directions.ceiling])
+        ceiling = min(self.ceiling, directions.ceiling)
+        return Spectrum.of(directions.eigenvalues[:ceiling], images=min(self.distinct, directions.count))
 
     @cached_property
     def clustering(self) -> Clustering | None:
@@ -250,19 +264,22 @@ def _choice(count: int, most: int) -> NDArray[np.int64]:
 
 
 def _entropies(probabilities: NDArray[Any]) -> Float:
-    """[P] of [P, K]. Raises UserError where rows are no distributions."""
-    p = np.asarray(probabilities, dtype=np.float64)
-    if p.ndim != 2 or p.shape[1] < 2:
-        raise UserError(f"probabilities must be [images, prototypes], not {list(p.shape)}")
-    if not np.isfinite(p).all() or p.min() < -1e-6:
-        raise UserError("probabilities hold NaN, infinity or negative values: save the softmax's output, not its input")
-    # Half precision rounds each of K values: the sum of a row may be off by more than a percent.
-    if np.abs(p.sum(1) - 1).max() > 0.02:
+    """[P] of [P, K], read in blocks. Raises UserError where rows are no distributions."""
+    if probabilities.ndim != 2 or probabilities.shape[1] < 2 or len(probabilities) < 2:
         raise UserError(
-            f"rows of the probabilities sum to {p.sum(1).min():.4g} to {p.sum(1).max():.4g}, not to 1: "
-            "save the softmax's output, not its input"
+            f"probabilities must be [images, prototypes] with two or more of each, not {list(probabilities.shape)}"
         )
-    return np.asarray(entr(p.clip(min=0) / p.sum(1, keepdims=True)).sum(1))
+    found = []
+    for p in blocks(probabilities):
+        sums = p.sum(1)
+        # Half precision rounds each of K values: the sum of a row may be off by more than a percent.
+        if p.min() < -1e-6 or np.abs(sums - 1).max() > 0.02:
+            raise UserError(
+                f"rows of the probabilities sum to {sums.min():.4g} to {sums.max():.4g}, the smallest value is {p.min():.2g}: "
+                "save the softmax's output, not its input"
+            )
+        found.append(entr(p.clip(min=0) / sums[:, None]).sum(1))
+    return np.concatenate(found)
 
 
 def _epsilon(values: Float) -> float:

@@ -65,11 +65,17 @@ class Values(Mapping[str, float]):
 
 @dataclass(frozen=True)
 class Case:
-    """What a kind is judged by: a layer's metrics now, at its random initialisation (empty if unknown), the thresholds."""
+    """What a kind is judged by.
+
+    Attributes:
+        now: a layer's metrics; start: those of its random initialisation, or of another reference, empty if unknown.
+        where: what the start is, in words.
+    """
 
     now: Values
     start: Values
     thresholds: Mapping[str, Threshold]
+    where: str = "at initialisation"
 
     def severity(self, threshold: str, value: float) -> float:
         return self.thresholds[threshold].severity(value)
@@ -82,7 +88,7 @@ class Case:
 
     def at_start(self, metric: str) -> str:
         """ " (0.3 at initialisation)", or nothing."""
-        return f" ({self.start[metric]:.2g} at initialisation)" if self.start.has(metric) else ""
+        return f" ({self.start[metric]:.2g} {self.where})" if self.start.has(metric) else ""
 
 
 Grade = Callable[[Case], Graded | Missing]

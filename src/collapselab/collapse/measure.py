@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from collapselab.collapse.baseline import DataBaseline
 from collapselab.collapse.diagnosis import Diagnosis, diagnose, grade
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.kind import Graded, Values
 from collapselab.collapse.registry import Value, compute_all, load_metrics
+from collapselab.collapse.signatures import read as read_signatures
 from collapselab.collapse.snapshot import Snapshot, read_snapshot
+from collapselab.files import read_csv
 from collapselab.randomness import generator
 from collapselab.runs import Run
 
@@ -31,6 +35,7 @@ class Measured:
             `layer@shuffled` [1, d] at the last step with each column permuted over images: no correlation left.
         steps: of the snapshots, [S].
         diagnosis: of the last snapshot, against the first.
+        factors: layer -> factor -> what became of it (`factors.judge`); empty where the data set records none.
     """
 
     run: Run
@@ -39,10 +44,14 @@ class Measured:
     spectra: dict[str, NDArray[np.float64]]
     steps: NDArray[np.int64]
     diagnosis: Diagnosis
+    factors: dict[str, dict[str, dict[str, Any]]]
 
 
-def measure(run: Run) -> Measured:
-    """Measure every snapshot of one cell against its first (random initialisation), and diagnose the last."""
+def measure(run: Run, data: DataBaseline) -> Measured:
+    """Measure every snapshot of one cell against its first (random initialisation), and diagnose the last.
+
+    `data`: what the images themselves say, with the factors that they record.
+    """
     first, last = (read_snapshot(run.snapshots()[at]) for at in (0, -1))
     rows: list[Row] = []
     steps: list[int] = []
@@ -66,8 +75,21 @@ def measure(run: Run) -> Measured:
         severities=_over_steps(judged),
         spectra=stacked | {f"{layer}@shuffled": _shuffled(evidence) for layer, evidence in last.layers.items()},
         steps=np.array(steps),
-        diagnosis=diagnose(last.beside(first), reference=first.beside(first), draws=DRAWS),
+        diagnosis=diagnose(
+            last.beside(first),
+            reference=first.beside(first),
+            signatures=read_signatures(_history(run)),
+            guards_off=run.config["guards_off"],
+            draws=DRAWS,
+        ),
+        factors=data.factors(run),
     )
+
+
+def _history(run: Run) -> dict[str, NDArray[np.float64]]:
+    """Columns of history.csv; an empty cell is NaN."""
+    rows = read_csv(run.folder / "history.csv")
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]} if rows else {}
 
 
 def _severities(now: Values, start: Values) -> dict[str, float]:

@@ -45,13 +45,15 @@ class Moments:
     """Count N, mean [d] and centred scatter sum (x - mean)(x - mean)^T [d, d] of N vectors.
 
     Parts merge exactly (Chan et al. 1979), so a data set can be read in pieces. `absolute` is the mean absolute value of all
-    entries: float noise is judged against it.
+    entries: float noise is judged against it. `centred` keeps the vectors, less their mean, where they are fewer than
+    dimensions: N x N products give the same eigenvalues sooner.
     """
 
     count: int
     mean: Float
     scatter: Float
     absolute: float
+    centred: Float | None = None
 
     @classmethod
     def of(cls, features: NDArray[Any], *, unit: bool = False) -> Moments:
@@ -73,7 +75,8 @@ class Moments:
         centred = x - x[0]
         shift = centred.mean(0)
         centred -= shift
-        return cls(len(x), x[0] + shift, centred.T @ centred, float(np.abs(x).mean()))
+        few = centred if len(x) < x.shape[1] else None
+        return cls(len(x), x[0] + shift, centred.T @ centred, float(np.abs(x).mean()), few)
 
     @classmethod
     def of_uncentred(cls, count: int, mean: NDArray[Any], second: NDArray[Any]) -> Moments:
@@ -103,6 +106,9 @@ class Moments:
     @cached_property
     def eigenvalues(self) -> Float:
         """Of the covariance, descending, rounding below zero cut off, [d]."""
+        if self.centred is not None:
+            found = _descending(self.centred @ self.centred.T / self.count)
+            return np.concatenate([found, np.zeros(len(self.mean) - len(found))])
         return _descending(self.covariance)
 
     @cached_property

@@ -9,6 +9,7 @@ from collapselab.collapse.moments import Float
 from collapselab.collapse.rounding import rounding
 
 NEIGHBOURS = 20  # k of the maximum likelihood estimate
+CLOSEST = 5  # k of the same in the closest neighbourhood
 LEAST = 50  # distinct images: with fewer, 20 neighbours are no neighbourhood
 
 
@@ -30,9 +31,9 @@ def nearest(evidence: Evidence, k: int, least: int) -> Float | None:
     return np.asarray(np.sort(np.partition(between, k - 1, axis=1)[:, :k], axis=1))
 
 
-def inverse_dimensions(evidence: Evidence) -> Float | None:
-    """1 / m of each distinct row, m Levina and Bickel's estimate (1 / (k - 1) sum_{j < k} log T_k / T_j)^-1, k = NEIGHBOURS."""
-    found = nearest(evidence, NEIGHBOURS, LEAST)
+def inverse_dimensions(evidence: Evidence, k: int = NEIGHBOURS) -> Float | None:
+    """1 / m of each distinct row, m Levina and Bickel's estimate (1 / (k - 1) sum_{j < k} log T_k / T_j)^-1."""
+    found = nearest(evidence, k, LEAST)
     if found is None:
         return None
     return np.asarray(np.log(found[:, -1:] / found[:, :-1]).mean(1))

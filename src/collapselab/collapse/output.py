@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collapselab.collapse.baseline import DataBaseline
 from collapselab.collapse.measure import Measured
 from collapselab.collapse.registry import load_metrics
 from collapselab.collapse.timeline import ALARM_HEADER, timelines
@@ -18,11 +19,12 @@ from collapselab.files import save_arrays, write_csv, write_json
 SCHEMA = 2
 
 
-def write(folder: Path, regimes: Mapping[str, Sequence[Measured]], knn: Mapping[str, Any]) -> None:
+def write(folder: Path, regimes: Mapping[str, Sequence[Measured]], knn: Mapping[str, Any], data: DataBaseline) -> None:
     """metrics.csv, severities.csv, alarms.csv, specs.json, spectra.safetensors and diagnosis.json.
 
     Args:
         knn: what knn.json holds, whose curves the onsets are set beside.
+        data: the images' own values.
     """
     cells = [cell for measured in regimes.values() for cell in measured]
     header = ("regime", "seed", "step", "layer", "metric", "value", "n", "d", "view", "mode")
@@ -35,12 +37,12 @@ def write(folder: Path, regimes: Mapping[str, Sequence[Measured]], knn: Mapping[
     write_csv(folder / "alarms.csv", ALARM_HEADER, [row for alarm in alarms for row in alarm.rows()])
     diagnoses = {
         regime: [
-            {"seed": cell.run.seed} | cell.diagnosis.as_dict() | timeline.as_dict()
+            {"seed": cell.run.seed} | cell.diagnosis.as_dict() | timeline.as_dict() | {"factors": cell.factors}
             for cell, timeline in zip(measured, found[regime], strict=True)
         ]
         for regime, measured in regimes.items()
     }
-    write_json(folder / "diagnosis.json", {"schema": SCHEMA, "regimes": diagnoses})
+    write_json(folder / "diagnosis.json", {"schema": SCHEMA, "pixels": data.as_dict(), "regimes": diagnoses})
 
 
 def _metric_rows(cells: Sequence[Measured]) -> list[tuple[Any, ...]]:

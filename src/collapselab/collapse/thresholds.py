@@ -41,6 +41,9 @@ THRESHOLDS: dict[str, Threshold] = {
     "complete/tight-share": Threshold(
         0.8, 0.95, "images in one tight point, a tenfold gap before the rest; sparse features have up to .7 at zero"
     ),
+    "complete/view-ratio": Threshold(
+        1.5, 0.7, "median between-image over within-view variance in a tight point: above, its images are well apart"
+    ),
     "complete/view-ratio-to-start": Threshold(
         3.0,
         1.5,
@@ -71,8 +74,8 @@ THRESHOLDS: dict[str, Threshold] = {
         0.05, 0.35, "of the attainable directions: LayerNorm kills one, good networks ship a few dead channels"
     ),
     "dimensional/drop": Threshold(
-        5.0,
-        50.0,
+        4.0,
+        30.0,
         "fall of the spectrum beyond the steepest healthy power law's; healthy families stay under 8",
         log=True,
     ),
@@ -81,6 +84,15 @@ THRESHOLDS: dict[str, Threshold] = {
         0.016,
         "share of variance behind the drop: ten loose classes over a floor of .5 standard deviations keep .1",
         log=True,
+    ),
+    "dimensional/directional-drop": Threshold(
+        3.0,
+        12.0,
+        "the same of directions from the median, where outliers have no length: heavy tails stay under 2",
+        log=True,
+    ),
+    "dimensional/directional-tail": Threshold(
+        0.4, 0.1, "share of the directions' variance behind their drop: images near the median point anywhere", log=True
     ),
     "dimensional/rank-to-power-law": Threshold(
         1.0,
@@ -98,8 +110,8 @@ THRESHOLDS: dict[str, Threshold] = {
         log=True,
     ),
     "one-hot/mean-entropy": Threshold(0.8, 0.0, "E h(p), nats: each image is decided"),
-    "one-hot/marginal-entropy": Threshold(
-        1.1, 0.1, "h(mean p), nats: below ln 2, so all images decide for one prototype"
+    "one-hot/rest": Threshold(
+        0.12, 0.012, "mass that the first prototype leaves to all others; a rare class of a classifier has .1", log=True
     ),
     "uniform/gap": Threshold(0.02, 0.0, "(ln K - E h(p)) / ln K: nothing is said about any image"),
     "uniform/information": Threshold(0.01, 0.0, "mutual information of image and prototype / ln K, corrected for N"),

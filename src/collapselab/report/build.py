@@ -19,7 +19,16 @@ from collapselab.report.charts import charts, spectra_over_steps, verdict_of
 from collapselab.report.check import provenance
 from collapselab.report.inputs import Results, Run, gather
 from collapselab.report.outputs import write_numbers
-from collapselab.report.tables import KEY_METRICS, Table, alarm_tables, data_table, mean, metric_tables, verdict_table
+from collapselab.report.tables import (
+    KEY_METRICS,
+    Table,
+    alarm_tables,
+    data_table,
+    factor_table,
+    mean,
+    metric_tables,
+    verdict_table,
+)
 
 FIRST_PAGE = ("spectra", "spectra-over-steps", "severities", "entropies", "token-shares")  # figures beside the verdicts
 
@@ -86,6 +95,7 @@ def make_page(results: Results, drawn: list[Figure]) -> dict[str, Any]:
         "grids": content.grids(results),
         "key_metrics": metric_tables(results, KEY_METRICS),
         "all_metrics": metric_tables(results),
+        "factors": factor_table(results),
         "alarms": alarm_tables(results),
         "first_page": FIRST_PAGE,
         "kinds": content.kinds(),

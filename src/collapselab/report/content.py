@@ -132,7 +132,12 @@ def _kind(runs: Sequence[Run], kind: str) -> list[str]:
         f"{kind[:1].upper()}{kind[1:]} at {layer}: severity {_list(severities)}{since}.",
         _first(runs, f"{finding['evidence'][:1].upper()}{finding['evidence'][1:]}.", held[0].seed),
     ]
-    return [*sentences, f"What to try: {finding['remedy']}."] if finding.get("remedy") else sentences
+    more = [
+        f"{title}: {finding[key]}."
+        for title, key in (("Likely cause", "cause"), ("What to try", "remedy"))
+        if finding.get(key)
+    ]
+    return sentences + more
 
 
 def _severity(finding: dict[str, Any] | None) -> str:

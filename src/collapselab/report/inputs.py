@@ -83,7 +83,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything a report says, before it is said; `alarms` are the rows of alarms.csv."""
+    """Everything a report says, before it is said.
+
+    `alarms` are the rows of alarms.csv; `images` the images' own metrics and how well their factors are read from pixels.
+    """
 
     study: str
     params: dict[str, Any]
@@ -92,6 +95,7 @@ class Results:
     pixels: Mapping[str, float]
     knn: Mapping[str, Any]
     alarms: list[dict[str, str]]
+    images: Mapping[str, Mapping[str, float | None]]
     previews: list[dict[str, Any]]
     fingerprint: str
 
@@ -165,6 +169,7 @@ def gather(params: dict[str, Any], root: Path = Path()) -> Results:
         pixels={"knn": tables["knn"]["pixels"]["knn"], "linear": tables["linear_probe"]["pixels"]["linear"]},
         knn=tables["knn"],
         alarms=read_csv(folder / "collapse" / "alarms.csv"),
+        images=tables["collapse/diagnosis"]["pixels"],
         previews=read_json(folder / "preview" / "index.json")["grids"],
         fingerprint=mark,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ KEY_METRICS = {
     "token_position_share": "",
     "cka_to_start": "",
 }
+PIXELS = "raw pixels"
 ALARMS = 10  # metrics that an alarm table shows
 MARKS = [0, *(mantissa * 10**power for power in range(7) for mantissa in (1, 2, 5))]  # columns of a data table
 
@@ -70,7 +72,7 @@ def verdict_table(results: Results) -> list[Row]:
     rows = [_regime_row(name, runs) for name, runs in results.regimes.items()]
     rows += [_initial_row(backbone, runs) for backbone, runs in by_backbone(results).items()]
     pixels = results.pixels
-    return [*rows, Row("raw pixels", True, "", None, percent(pixels["knn"]), linear=percent(pixels["linear"]))]
+    return [*rows, Row(PIXELS, True, "", None, percent(pixels["knn"]), linear=percent(pixels["linear"]))]
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,9 @@ def metric_tables(results: Results, only: Iterable[str] | None = None) -> list[M
                 _metric_cell(runs, layer, name) for runs, layer in zip(results.regimes.values(), layers, strict=True)
             ]
             if any(cell != (NONE, NONE) for cell in cells):
-                rows.append((name, cells))
-        tables.append(MetricTable(title, regimes, rows))
+                pixels = results.images["metrics"].get(name)
+                rows.append((name, [*cells, (NONE if pixels is None else short3(pixels), "")]))
+        tables.append(MetricTable(title, [*regimes, PIXELS], rows))
     return tables
 
 
@@ -147,6 +150,30 @@ def _onset(runs: Sequence[Run]) -> str:
 def onsets(run: Run, kind: str) -> list[int]:
     """Steps at which a kind set in for good, one for each layer where it holds."""
     return [int(kinds[kind]["step"]) for kinds in run.diagnosis["onset"].values() if kind in kinds]
+
+
+def factor_table(results: Results) -> Table | None:
+    """What became of each recorded factor, regime by regime and layer by layer; None where the data set records none."""
+    factors = list(results.images["factors"])
+    if not factors:
+        return None
+    rows = []
+    for regime, runs in results.regimes.items():
+        for layer in runs[0].layers:
+            judged = [run.diagnosis["factors"][layer] for run in runs if layer in run.diagnosis["factors"]]
+            if judged:
+                rows.append([regime, layer, *(_factor(judged, factor) for factor in factors)])
+    pixels = (results.images["factors"][factor] for factor in factors)
+    rows.append([PIXELS, "", *(f"{value:.2f}" if value is not None else NONE for value in pixels)])
+    return Table(["regime", "layer", *factors], rows)
+
+
+def _factor(judged: Sequence[dict[str, Any]], factor: str) -> str:
+    """ "made invariant, 0.11 (0.58)": the verdict, or verdicts where seeds differ, R^2 and in brackets at initialisation."""
+    found = [layer[factor] for layer in judged]
+    verdicts = " or ".join(dict.fromkeys(entry["verdict"] for entry in found))
+    now, before = (mean(entry[key] for entry in found) for key in ("r2", "initial"))
+    return f"{verdicts}, {max(0.0, now):.2f} ({max(0.0, before):.2f})"
 
 
 def alarm_tables(results: Results) -> list[tuple[str, Table]]:

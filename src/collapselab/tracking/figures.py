@@ -26,5 +26,5 @@ def spectra(path: Path, regime: str, seed: str, config: dict[str, Any], verdict:
 
     diagnosis = {"verdict": verdict}
     run = Run(regime, int(seed), config, {}, {}, {}, arrays, {}, {}, diagnosis)
-    results = Results("", {}, {}, {f"{regime}, seed {seed}": [run]}, {}, {}, [], [], "")
+    results = Results("", {}, {}, {f"{regime}, seed {seed}": [run]}, {}, {}, [], {}, [], "")
     return figures.draw(charts.spectra(results)).decode()

@@ -49,6 +49,9 @@ def complete(case: Case) -> Graded | Missing:
         return Graded(1.0, "all images give the same vector, up to the rounding of its floats")
     tight = now.get("tight_share", 0.0)
     point = case.severity("complete/tight-share", tight)
+    if now.has("median_variance_ratio"):
+        # Views can show that the images in the point are well apart: then it is the others that are odd.
+        point = min(point, case.severity("complete/view-ratio", now["median_variance_ratio"]))
     seen = f"{tight:.0%} of the images lie in one tight point, the rest far outside"
     medians = ("median_variance_ratio", "median_distance", "direction_spread")
     changes = [case.to_start(name) for name in medians]
@@ -69,7 +72,7 @@ def complete(case: Case) -> Graded | Missing:
     return Graded(
         fallen,
         f"median distance from the middle of all images {now['median_distance']:.2g} "
-        f"({start['median_distance']:.2g} at initialisation), median 1 - cosine to the common direction "
+        f"({start['median_distance']:.2g} {case.where}), median 1 - cosine to the common direction "
         f"{now['direction_spread']:.2g} ({start['direction_spread']:.2g}), median between-image over within-view variance "
         f"{now['median_variance_ratio']:.2g} ({start['median_variance_ratio']:.2g})",
     )
@@ -81,4 +84,6 @@ def _supply(case: Case) -> str:
         needs.append("augmented views of the images")
     if not case.start:
         needs.append("the same network at initialisation as the reference")
+    elif not case.start.has("median_variance_ratio"):
+        needs.append("augmented views of the reference")
     return " and ".join(needs) or "views that differ from each other"

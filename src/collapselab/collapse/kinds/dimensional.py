@@ -38,6 +38,7 @@ from collapselab.collapse.kind import Case, Graded, Missing, kind
         "directional_tail",
         "resolved_directions",
         "rank_to_power_law",
+        "directional_rank_to_power_law",
         "effective_rank",
     ),
     against=(
@@ -45,6 +46,8 @@ from collapselab.collapse.kind import Case, Graded, Missing, kind
         "resolved_directions",
         "rank_ceiling",
         "rank_to_power_law",
+        "directional_rank_to_power_law",
+        "directional_rank_to_power_law",
         "effective_rank",
     ),
 )
@@ -56,18 +59,12 @@ def dimensional(case: Case) -> Graded | Missing:
     unresolved = _dead(case, "resolved_directions")
     behind = min(
         _dead(case, "live_directions"),
-        case.severity("dimensional/drop", math.exp(min(now["spectral_drop"], now["directional_drop"]))),
-        case.severity("dimensional/tail", max(now["tail_share"], now["directional_tail"])),
+        case.severity("dimensional/drop", math.exp(now["spectral_drop"])),
+        case.severity("dimensional/tail", now["tail_share"]),
+        case.severity("dimensional/directional-drop", math.exp(now["directional_drop"])),
+        case.severity("dimensional/directional-tail", now["directional_tail"]),
     )
-    low = case.severity("dimensional/rank-to-power-law", now["rank_to_power_law"])
-    if case.start.has("rank_to_power_law"):
-        # As steep a spectrum as at initialisation was not brought about by training.
-        low = min(
-            low,
-            case.severity(
-                "dimensional/rank-to-power-law", now["rank_to_power_law"] / min(1.0, case.start["rank_to_power_law"])
-            ),
-        )
+    low = min(_low(case, "rank_to_power_law"), _low(case, "directional_rank_to_power_law"))
     severity = max(unresolved, behind, low)
     alive = now["resolved_directions"] if unresolved >= behind else now["live_directions"]
     rank = f"effective rank {now['effective_rank']:.3g} of at most {ceiling:.0f}{case.at_start('effective_rank')}"
@@ -75,6 +72,17 @@ def dimensional(case: Case) -> Graded | Missing:
         share = "" if unresolved >= behind else f" (they hold {now['tail_share']:.2g} of the variance)"
         return Graded(severity, f"{ceiling - alive:.0f} of {ceiling:.0f} directions carry nothing{share}; {rank}")
     return Graded(severity, f"{rank}; no drop in the spectrum leaves dead directions behind")
+
+
+def _low(case: Case, metric: str) -> float:
+    """Severity by a rank; as steep a spectrum as at initialisation was not brought about by training."""
+    if not case.now.has(metric):
+        return 0.0
+    severity = case.severity("dimensional/rank-to-power-law", case.now[metric])
+    if case.start.has(metric):
+        change = case.now[metric] / min(1.0, max(1e-9, case.start[metric]))
+        severity = min(severity, case.severity("dimensional/rank-to-power-law", change))
+    return severity
 
 
 def _dead(case: Case, metric: str) -> float:

@@ -18,7 +18,7 @@ from collapselab.collapse.kind import Case, Graded, Missing, kind
         "normalise where the loss acts, or exclude the last layer from weight decay",
         "lower the learning rate, or clip the gradient",
     ),
-    sources=("Bardes et al. 2022, arXiv 2105.04906, section 4.1: the variance term keeps the norm from vanishing",),
+    sources=("Bardes et al. 2022, arXiv 2105.04906: the variance term keeps the norm from vanishing",),
     reads=("mean_squared_norm", "resolution"),
     against=("mean_squared_norm",),
 )

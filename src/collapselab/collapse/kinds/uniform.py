@@ -39,7 +39,7 @@ def uniform(case: Case) -> Graded | Missing:
         before = 1 - start["mean_entropy"] / now["log_k"]
         # Where the head starts uniform there is no gap to close: then staying so is the evidence.
         severity = min(severity, case.severity("uniform/gap-to-start", gap / before if before > 1e-6 else 0.0))
-        evidence += f" ({start['mean_entropy']:.4g} at initialisation)"
+        evidence += f" ({start['mean_entropy']:.4g} {case.where})"
     elif severity > 0:
         evidence += "; an untrained head looks the same, a reference at initialisation tells them apart"
     return Graded(severity, evidence)

@@ -26,5 +26,5 @@ def cev_auc(evidence: Evidence) -> float | None:
     if not (evidence.resolved and directions_resolved(evidence)):
         return None
     moments = evidence.unit_moments
-    s = np.sqrt(moments.eigenvalues[: moments.ceiling])
+    s = np.sqrt(moments.eigenvalues[: evidence.ceiling])
     return float((s.cumsum() / s.sum()).mean())

@@ -9,7 +9,7 @@ from collapselab.collapse.registry import Spec, metric
 @metric(
     "rows",
     spec=Spec(
-        formula="sum of squares around the clusters' means / around the common mean, clusters as `clusters` finds them",
+        formula="mean square around the clusters' means, without the farthest tenth / around the common mean, by `clusters`",
         source="one-way analysis of variance over Ward's clusters (Ward 1963, JASA 58)",
         centring="means",
         range="0 (images of a cluster are the same) to 1 (no clusters)",

@@ -23,4 +23,4 @@ from collapselab.collapse.registry import Spec, metric
 )
 def effective_rank(evidence: Evidence) -> float | None:
     moments = evidence.moments
-    return entropy_rank(np.sqrt(moments.eigenvalues[: moments.ceiling])) if evidence.resolved else None
+    return entropy_rank(np.sqrt(moments.eigenvalues[: evidence.ceiling])) if evidence.resolved else None

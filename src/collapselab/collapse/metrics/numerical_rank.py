@@ -30,5 +30,5 @@ def numerical_rank(evidence: Evidence) -> float | None:
     if not evidence.resolved or own >= COARSE:
         return None
     moments = evidence.moments
-    values = moments.eigenvalues[: moments.ceiling]
+    values = moments.eigenvalues[: evidence.ceiling]
     return float((values > max(GRAM, own) ** 2 * values[0]).sum())

@@ -20,5 +20,5 @@ from collapselab.collapse.registry import Spec, metric
 )
 def rank_above_hundredth(evidence: Evidence) -> float | None:
     moments = evidence.moments
-    values = moments.eigenvalues[: moments.ceiling]
+    values = moments.eigenvalues[: evidence.ceiling]
     return float((values > 1e-4 * values[0]).sum()) if evidence.resolved else None

@@ -6,6 +6,11 @@ from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
 
 
-@metric("sample", spec=Spec(formula="min(N - 1, d)", source="N centred vectors span at most N - 1 directions"))
+@metric(
+    "sample",
+    spec=Spec(
+        formula="min(N - 1, d), N the different vectors", source="N centred vectors span at most N - 1 directions"
+    ),
+)
 def rank_ceiling(evidence: Evidence) -> float | None:
-    return float(evidence.moments.ceiling)
+    return float(evidence.ceiling)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.moments import entropy_rank
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.spectrum import STEEPEST, power_law
+from collapselab.collapse.spectrum import rank_ratio
 
 
 @metric(
@@ -23,7 +20,4 @@ from collapselab.collapse.spectrum import STEEPEST, power_law
     ),
 )
 def rank_to_power_law(evidence: Evidence) -> float | None:
-    if not evidence.resolved:
-        return None
-    moments = evidence.moments
-    return entropy_rank(np.sqrt(moments.eigenvalues)) / entropy_rank(np.sqrt(power_law(STEEPEST, moments.ceiling)))
+    return rank_ratio(evidence.spectrum) if evidence.resolved else None

@@ -21,4 +21,4 @@ from collapselab.collapse.registry import Spec, metric
 )
 def spectral_entropy_rank(evidence: Evidence) -> float | None:
     moments = evidence.moments
-    return entropy_rank(moments.eigenvalues[: moments.ceiling]) if evidence.resolved else None
+    return entropy_rank(moments.eigenvalues[: evidence.ceiling]) if evidence.resolved else None
