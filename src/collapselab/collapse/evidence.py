@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from collapselab.collapse.clustering import Clustering, ward
-from collapselab.collapse.moments import Float, Groups, Moments, blocks, unit_rows
-from collapselab.collapse.spectrum import Spectrum
+from collapselab.collapse.statistics.clustering import Clustering, ward
+from collapselab.collapse.statistics.moments import Float, Groups, Moments, blocks, unit_rows
+from collapselab.collapse.statistics.spectrum import Spectrum
 from collapselab.errors import UserError
 from collapselab.randomness import generator as address
 

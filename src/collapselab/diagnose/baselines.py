@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.moments import Float, Moments, entropy_rank
-from collapselab.collapse.spectrum import power_law
+from collapselab.collapse.statistics.moments import Float, Moments, entropy_rank
+from collapselab.collapse.statistics.spectrum import power_law
 
 RANKS = ("effective_rank", "spectral_entropy_rank", "participation_ratio")
 ROWS = 2000  # of the shuffled copy, at most

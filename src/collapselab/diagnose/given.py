@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapselab.collapse.evidence import Evidence, TokenSums
-from collapselab.collapse.moments import BLOCK
+from collapselab.collapse.statistics.moments import BLOCK
 from collapselab.errors import UserError
 
 SIDES = ("labels", "views", "probabilities", "tokens", "prototypes")

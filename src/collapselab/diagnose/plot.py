@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.moments import Float
+from collapselab.collapse.statistics.moments import Float
 from collapselab.diagnose.baselines import shuffled
 from collapselab.diagnose.examine import Outcome
 from collapselab.report.figures import COLOURS, DASHES, INK, STYLE

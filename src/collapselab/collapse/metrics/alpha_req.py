@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.powerlaw import PowerLaw
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.powerlaw import PowerLaw
 
 
 @metric(

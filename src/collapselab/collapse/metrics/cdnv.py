@@ -7,7 +7,7 @@ from scipy.spatial.distance import pdist
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.rounding import rounding
+from collapselab.collapse.statistics.rounding import rounding
 
 
 @metric(

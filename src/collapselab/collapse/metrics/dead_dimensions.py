@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.rounding import dead_units
+from collapselab.collapse.statistics.rounding import dead_units
 
 
 @metric(

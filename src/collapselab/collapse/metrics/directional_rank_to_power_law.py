@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.spectrum import rank_ratio
+from collapselab.collapse.statistics.spectrum import rank_ratio
 
 
 @metric(

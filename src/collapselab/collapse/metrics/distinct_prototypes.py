@@ -7,8 +7,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.moments import blocks, unit_rows
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.moments import blocks, unit_rows
 
 SAME = 0.975  # cosine
 BLOCK = 1 << 22  # cosines at a time

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.moments import entropy_rank
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.moments import entropy_rank
 
 
 @metric(

@@ -7,7 +7,7 @@ from scipy.special import rel_entr
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.softmax import distributions
+from collapselab.collapse.statistics.softmax import distributions
 
 LEAST = float(np.finfo(np.float32).tiny)  # a softmax that underflowed to 0 was at least this
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.neighbours import CLOSEST, inverse_dimensions
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.neighbours import CLOSEST, inverse_dimensions
 
 
 @metric(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapselab.collapse.discriminant import lidar_eigenvalues
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.discriminant import lidar_eigenvalues
 
 DELTA = 1e-4
 EPSILON = 1e-7

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collapselab.collapse.discriminant import lidar_eigenvalues
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.metrics.lidar import DELTA
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.discriminant import lidar_eigenvalues
 
 
 @metric(

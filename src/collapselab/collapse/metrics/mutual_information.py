@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.softmax import entropies, jackknifed_marginal_entropy
+from collapselab.collapse.statistics.softmax import entropies, jackknifed_marginal_entropy
 
 
 @metric(

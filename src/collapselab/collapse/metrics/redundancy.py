@@ -6,7 +6,7 @@ import numpy as np
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.rounding import dead_units
+from collapselab.collapse.statistics.rounding import dead_units
 
 
 @metric(

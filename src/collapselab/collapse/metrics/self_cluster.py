@@ -6,8 +6,8 @@ import numpy as np
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.rounding import rounding
-from collapselab.collapse.similarity import squared_cosines
+from collapselab.collapse.statistics.rounding import rounding
+from collapselab.collapse.statistics.similarity import squared_cosines
 
 
 @metric(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collapselab.collapse.anova import FORMULA, RANGE, SOURCE, Shares
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.anova import FORMULA, RANGE, SOURCE, Shares
 
 
 @metric(

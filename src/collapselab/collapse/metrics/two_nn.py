@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.neighbours import nearest
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.neighbours import nearest
 
 LEAST = 10  # distinct images
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.moments import unit_rows
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.moments import unit_rows
 
 
 @metric(

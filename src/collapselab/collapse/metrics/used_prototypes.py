@@ -6,7 +6,7 @@ import numpy as np
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.softmax import entropy, marginal
+from collapselab.collapse.statistics.softmax import entropy, marginal
 
 
 @metric(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from collapselab.collapse import moments
-from collapselab.collapse.moments import Groups, Moments, blocks, entropy_rank, unit_rows
+from collapselab.collapse.statistics import moments
+from collapselab.collapse.statistics.moments import Groups, Moments, blocks, entropy_rank, unit_rows
 from collapselab.errors import UserError
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.rounding import ULPS
+from collapselab.collapse.statistics.rounding import ULPS
 
 FORMULA = "x[n, t] = mean + image[n] + position[t] + rest[n, t]; sums of squares over all tokens and dimensions"
 SOURCE = "two-way analysis of variance without replication (Scheffe 1959)"

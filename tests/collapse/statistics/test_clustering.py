@@ -11,7 +11,7 @@ from scipy.stats import ortho_group
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score, pairwise_distances
 
-from collapselab.collapse.clustering import LEAST, MOST, Clustering, ward
+from collapselab.collapse.statistics.clustering import LEAST, MOST, Clustering, ward
 
 
 def found(z: NDArray[np.float64]) -> Clustering:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from collapselab.collapse.spectrum import Spectrum, power_law
+from collapselab.collapse.statistics.spectrum import Spectrum, power_law
 
 
 def cliff(alive: int, dead: int, floor: float) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.moments import unit_rows
+from collapselab.collapse.statistics.moments import unit_rows
 from collapselab.errors import UserError
 
 ROWS = 4096  # images at a time

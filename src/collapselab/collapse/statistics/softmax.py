@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from collapselab.collapse.moments import Float, blocks
+from collapselab.collapse.statistics.moments import Float, blocks
 
 
 def distributions(probabilities: NDArray[Any]) -> Iterator[Float]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.moments import Float
-from collapselab.collapse.rounding import rounding
+from collapselab.collapse.statistics.moments import Float
+from collapselab.collapse.statistics.rounding import rounding
 
 NEIGHBOURS = 20  # k of the maximum likelihood estimate
 CLOSEST = 5  # k of the same in the closest neighbourhood

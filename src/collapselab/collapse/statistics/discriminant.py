@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.moments import Float
-from collapselab.collapse.rounding import views_rounding
+from collapselab.collapse.statistics.moments import Float
+from collapselab.collapse.statistics.rounding import views_rounding
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapselab.collapse.moments import entropy_rank
+from collapselab.collapse.statistics.moments import entropy_rank
 
 STEEPEST = 3.0  # no healthy network measured falls off faster than lambda_i ~ i^-2.7
 WINDOW = 0.05  # of the directions: over how many a drop may stretch
