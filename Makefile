@@ -7,7 +7,7 @@ QUIET := $(shell [ -t 2 ] || echo --quiet)  # progress on a terminal, nothing in
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro ui track test test-all check lint types check-reports lock schema
+.PHONY: help install repro ui track test test-all check lint types check-reports lock schema calibrate detector definitions
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -52,6 +52,16 @@ check-reports: install ## committed reports that today's code and params would n
 
 schema: install ## write docs/params.schema.json, which editors use to check params.yaml
 	@$(BIN)/collapselab schema docs/params.schema.json
+
+calibrate: install ## how often verdicts are right, on families and runs/: docs/calibration.md
+	$(BIN)/python -m bench.calibration
+
+detector: install ## how soon, and how often falsely, alarms go off in planted streams: docs/detector.md
+	$(BIN)/python -m bench.detector
+
+definitions: install ## docs/definitions.md: metrics against other libraries, installed apart from .venv's own packages
+	$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --target .venv/definitions --no-deps -r bench/definitions/requirements.txt
+	PYTHONPATH=.venv/definitions $(BIN)/python -m bench.definitions
 
 lock: install ## requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --group dev pyproject.toml -o requirements.lock

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collapselab.collapse.timeline import ALARM_HEADER
+from collapselab.collapse.timing.timeline import ALARM_HEADER
 from collapselab.files import save_arrays, write_csv, write_json, write_text
 
 STEPS = [0, 1, 2, 5, 10, 20, 40]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from collapselab.collapse.decoding import CLASS, Decoded, Targets, decode
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.factors import of_features
+from collapselab.collapse.factors.decoding import CLASS, Decoded, Targets, decode
+from collapselab.collapse.factors.verdicts import of_features
 from collapselab.collapse.registry import Value, compute_all
 from collapselab.data.dataset import Split
 from collapselab.runs import Run

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from collapselab.collapse.baseline import DataBaseline
 from collapselab.collapse.measure import Measured
 from collapselab.collapse.registry import load_metrics
-from collapselab.collapse.timeline import ALARM_HEADER, timelines
+from collapselab.collapse.timing.timeline import ALARM_HEADER, timelines
 from collapselab.files import save_arrays, write_csv, write_json
 
 SCHEMA = 2

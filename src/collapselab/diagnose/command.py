@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from collapselab.collapse.diagnosis import DRAWS
 from collapselab.collapse.thresholds import THRESHOLDS, load_thresholds
 from collapselab.diagnose.encode import encode
@@ -16,6 +18,8 @@ from collapselab.diagnose.history import signatures
 from collapselab.diagnose.inputs import Subject, read_reference, read_subject
 from collapselab.errors import UserError
 from collapselab.files import write_bytes, write_text
+
+ONE_THREAD = 1e11  # multiplications of a covariance, seconds of one thread, from which all cores help
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def run(options: Options) -> Outcome:
     reference = read_reference(options.reference, options.layer) if options.reference else None
     history = options.history or subject.history
     hints = signatures(history, subject.snapshot) if history else []
-    outcome = examine(subject, reference, thresholds=thresholds, signatures=hints, draws=options.draws)
+    with threadpool_limits(_threads(subject)):
+        outcome = examine(subject, reference, thresholds=thresholds, signatures=hints, draws=options.draws)
     _write(outcome, options)
     if options.as_json:
         print(json.dumps(encode(outcome), allow_nan=False))
@@ -56,6 +61,12 @@ def run(options: Options) -> Outcome:
 
         show(outcome)
     return outcome
+
+
+def _threads(subject: Subject) -> int | None:
+    """One, so that values don't depend on the number of cores and a busy core costs nothing; all for very large products."""
+    work = max(len(e.sample) * e.sample.shape[1] ** 2 for e in subject.snapshot.layers.values())
+    return None if work > ONE_THREAD else 1
 
 
 def _subject(options: Options) -> Subject:

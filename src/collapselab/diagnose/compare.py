@@ -9,10 +9,10 @@ from pathlib import Path
 
 from collapselab.collapse.diagnosis import Diagnosis, judge
 from collapselab.collapse.kind import KINDS
-from collapselab.collapse.onset import Onset, onset
 from collapselab.collapse.registry import Value, load_metrics
 from collapselab.collapse.snapshot import Snapshot, read_snapshot
 from collapselab.collapse.thresholds import Thresholds
+from collapselab.collapse.timing.onset import Onset, onset
 from collapselab.diagnose.inputs import Subject
 
 MOST = 8  # metrics named for a layer

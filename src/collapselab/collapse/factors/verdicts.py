@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapselab.collapse.decoding import CLASS, Decoded, Targets, decode, spread
+from collapselab.collapse.factors.decoding import CLASS, Decoded, Targets, decode, spread
 from collapselab.randomness import generator
 
 DRAWS = 200  # of originals, behind an interval

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from collapselab.collapse.onset import (
+from collapselab.collapse.timing.onset import (
     Fall,
     Onset,
     beyond_to_the_end,

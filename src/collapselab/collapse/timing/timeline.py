@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from collapselab.collapse.alarms import Curve, Judged, leave_one_seed_out
 from collapselab.collapse.measure import Measured
-from collapselab.collapse.onset import Fall, Twin, fall, lead_time, onsets, twins
 from collapselab.collapse.registry import load_metrics
+from collapselab.collapse.timing.alarms import Curve, Judged, leave_one_seed_out
+from collapselab.collapse.timing.onset import Fall, Twin, fall, lead_time, onsets, twins
 
 ALARM_HEADER = (
     "regime",

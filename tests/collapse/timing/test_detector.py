@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collapselab.collapse.detector import RULES, VOTES, WATCHED, Detector
 from collapselab.collapse.kind import KINDS
 from collapselab.collapse.registry import Value, load_metrics
+from collapselab.collapse.timing.detector import RULES, VOTES, WATCHED, Detector
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HEALTHY = {
     "median_distance": 6.0,
     "direction_spread": 0.5,
@@ -152,7 +152,7 @@ def test_limits_warm_up_and_votes_are_the_callers() -> None:
 def test_the_benchmark_writes_its_page_twice_alike(tmp_path: Path) -> None:
     pages = []
     for name in ("a.md", "b.md"):
-        command = [sys.executable, "bench/detector.py", "--fast", "--out", str(tmp_path / name)]
+        command = [sys.executable, "-m", "bench.detector", "--fast", "--out", str(tmp_path / name)]
         subprocess.run(command, cwd=ROOT, check=True, timeout=300)
         pages.append((tmp_path / name).read_bytes())
     assert pages[0] == pages[1]

@@ -67,7 +67,7 @@ RULES = (
     Rule(
         "complete",
         (Signal("tight_share", "up", 0.3, "difference"),),
-        "a third of the images in one tight point, a tenfold gap before the rest; none in a healthy stream",
+        "half of the images or more in one tight point (it reads 0 for fewer), a tenfold gap before the rest",
     ),
     Rule("norm", (Signal("mean_squared_norm", "down", 100.0),), "healthy training moves it less than a hundredfold"),
     Rule(

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from collapselab.collapse.decoding import Decoded, Targets, decode
-from collapselab.collapse.factors import judge, of_features, varied
+from collapselab.collapse.factors.decoding import Decoded, Targets, decode
+from collapselab.collapse.factors.verdicts import judge, of_features, varied
 
 N, M, D = 1500, 500, 32
 BRANCH = {"crop": None, "flip": 0.0, "rotate": 0.0, "jitter": None, "grayscale": 0.0, "erase": None}

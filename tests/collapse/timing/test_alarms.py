@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from collapselab.collapse.alarms import LEAST, MARGIN, Curve, Rule, calibrate, leave_one_seed_out
 from collapselab.collapse.registry import Spec
+from collapselab.collapse.timing.alarms import LEAST, MARGIN, Curve, Rule, calibrate, leave_one_seed_out
 
 RANK = Spec("rank", "a test", range="1 to d", falls="down")
 DROP = Spec("drop", "a test", range="0 to infinity, natural log", falls="up")

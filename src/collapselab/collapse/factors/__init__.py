@@ -1,0 +1,1 @@
+"""Recorded factors of the images: how well a layer still tells them, and what that means."""
