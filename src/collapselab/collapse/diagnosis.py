@@ -178,12 +178,16 @@ def judge(
 
 
 def _caused(kind: str, found: Finding, signatures: Sequence[Signature], guards_off: Sequence[str]) -> Finding:
-    """The finding with its likely cause: a guard that is off, or what the loss's curve says of the same kind."""
+    """The finding with its likely cause, where one is known: guards that are off, what the loss's curve says of the same kind."""
     if found.severity < VERDICT_FROM:
         return found
     told = [signature.sentence for signature in signatures if signature.kind == kind]
-    without = [f"the run does without {', '.join(guards_off)}"] if guards_off else []
-    return replace(found, cause="; ".join(without + told))
+    if not guards_off:
+        return replace(found, cause="; ".join(told))
+    off = ", ".join(guards_off)
+    return replace(
+        found, cause="; ".join([f"switched off: {off}", *told]), remedy=f"switch on again, one at a time: {off}"
+    )
 
 
 def _remedy(name: str, result: Graded) -> str:
