@@ -109,7 +109,7 @@ def alpha_req_fit(sample: Array) -> float:
 def drop_of(eigenvalues: Array, images: int) -> tuple[int, float, float]:
     """(alive, tail, drop), by trying every place and every width."""
     count = len(eigenvalues)
-    window = 0.25 if images >= 4 * count else 0.05
+    window = 0.25 if images >= 4 * count and count >= 32 else 0.05
     best, place = 0.0, count
     width = 1
     while width <= max(1, round(window * count)):

@@ -197,12 +197,19 @@ def _remedy(name: str, result: Graded) -> str:
 def grade(
     now: Values, start: Values, thresholds: Thresholds = THRESHOLDS, where: str = START
 ) -> dict[str, Graded | Missing]:
-    """Every kind from metrics alone. What collapsed completely is not spread, so no nuisance either."""
+    """Every kind from metrics alone.
+
+    What collapsed completely is not spread, so no nuisance either; neighbourhoods of tight clusters end at the clusters, so
+    nothing local can be read from them.
+    """
     case = Case(now, start, thresholds, where)
     found = {name: kind.grade(case) for name, kind in load_kinds().items()}
     complete, nuisance = found["complete"], found["nuisance"]
     if isinstance(complete, Graded) and isinstance(nuisance, Graded) and complete.severity >= VERDICT_FROM:
         found["nuisance"] = Graded(0.0, "the features are not spread: " + complete.evidence)
+    cluster, local = found["cluster"], found["local"]
+    if isinstance(cluster, Graded) and isinstance(local, Graded) and cluster.severity >= VERDICT_FROM:
+        found["local"] = Graded(0.0, "neighbourhoods end at the clusters: " + local.evidence)
     return found
 
 

@@ -70,7 +70,15 @@ def examine(
         where = REFERENCE
         start, other = _aligned(subject.snapshot, reference)
         warnings += other
-    found = diagnose(subject.snapshot, start, thresholds=thresholds, signatures=signatures, where=where, draws=draws)
+    found = diagnose(
+        subject.snapshot,
+        start,
+        thresholds=thresholds,
+        signatures=signatures,
+        guards_off=subject.guards_off,
+        where=where,
+        draws=draws,
+    )
     if subject.bare:
         held = {kind for kinds in found.verdicts.values() for kind in kinds}
         found = replace(found, verdict=[kind for kind in KINDS if kind in held])

@@ -11,6 +11,7 @@ from collapselab.config.base import nearest
 from collapselab.diagnose.arrays import File, open_file
 from collapselab.diagnose.given import SIDES, Given, evidence
 from collapselab.errors import UserError
+from collapselab.files import read_json
 from collapselab.runs import step_of
 
 FEATURES = ("features", "embeddings")
@@ -27,6 +28,7 @@ class Subject:
         steps: all snapshots of a run, in order; empty for anything else.
         bare: plain arrays, of which nobody said which layer is the representation: all kinds count.
         history: the run's history.csv.
+        guards_off: guards against collapse that the run does without.
         notes: what a reader must know about how the features came about.
     """
 
@@ -36,6 +38,7 @@ class Subject:
     steps: tuple[Path, ...] = ()
     bare: bool = False
     history: Path | None = None
+    guards_off: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
 
@@ -187,12 +190,14 @@ def _run(paths: Sequence[Path], folder: Path | None, layer: str, options: Mappin
     snapshot = _with_sides(_only(now, layer, last), options, str(last))
     start = _only(before, layer, first) if len(ordered) > 1 else None
     history = folder / "history.csv" if folder else None
+    config = folder / "config.json" if folder else None
     return Subject(
         name=str(folder or last),
         snapshot=snapshot.beside(start) if start else snapshot,
         start=start,
         steps=tuple(ordered) if start else (),
         history=history if history and history.is_file() else None,
+        guards_off=tuple(read_json(config).get("guards_off", ())) if config and config.is_file() else (),
     )
 
 

@@ -10,7 +10,7 @@ from collapselab.collapse.registry import Spec, metric
     "sample",
     spec=Spec(
         formula=(
-            "max over i and widths w (1, 2, 4 .. 5 % of the directions, 25 % where images are four times as many) of "
+            "max over i and widths w (1, 2, 4 .. 5 % of the directions, 25 % of 32 and more with 4 times the images) of "
             "ln lambda_i - ln lambda_{i+w} - 3 ln((i + w) / i), at least a tenth of the directions behind it"
         ),
         source="the drop in figure 2 of Jing et al. 2022 (arXiv 2110.09348); healthy spectra fall no faster than i^-2.7",

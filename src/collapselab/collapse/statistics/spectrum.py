@@ -12,8 +12,8 @@ from collapselab.collapse.statistics.moments import entropy_rank
 
 STEEPEST = 3.0  # no healthy network measured falls off faster than lambda_i ~ i^-2.7
 WINDOW = 0.05  # of the directions: over how many a drop may stretch
-# The same where images are at least WELL_SAMPLED times as many: with fewer, sampling alone bends a spectrum as far.
-WIDE_WINDOW, WELL_SAMPLED = 0.25, 4
+# The same for MANY directions and at least WELL_SAMPLED times as many images: with fewer, chance alone bends a spectrum as far.
+WIDE_WINDOW, WELL_SAMPLED, MANY = 0.25, 4, 32
 LEAST = 0.1  # of the directions: how many must lie behind a drop
 NOTABLE = np.log(5.0)  # a smaller fall is none: spectra of samples are never smooth
 
@@ -46,7 +46,8 @@ class Spectrum:
         # A covariance formed in float64 can't resolve more than this.
         floor = max(rounding, 1e-14 * values[0]) if len(values) else 0.0
         resolved = int((values > floor).sum())
-        window = WIDE_WINDOW if images >= WELL_SAMPLED * len(values) else WINDOW
+        wide = images >= WELL_SAMPLED * len(values) and len(values) >= MANY
+        window = WIDE_WINDOW if wide else WINDOW
         place, drop = _steepest(values[:resolved], len(values), window)
         place = place if drop >= NOTABLE else resolved
         total = float(values.sum())
