@@ -102,7 +102,7 @@ def _holding(runs: Sequence[Run], kind: str) -> list[str]:
 
 def evidence(results: Results) -> list[Evidence]:
     return [
-        Evidence(name, badges(runs), [*_diagnosed(runs), _learning(runs)], _layers(runs))
+        Evidence(name, badges(runs), [*_diagnosed(runs), _learning(runs), *_beside_twin(runs)], _layers(runs))
         for name, runs in results.regimes.items()
     ]
 
@@ -163,6 +163,15 @@ def _learning(runs: Sequence[Run]) -> str:
     if points < 0:
         return f"k-NN fell from {before} at initialisation to {after}: worse than a random network."
     return f"k-NN rose from {before} at initialisation to {after}."
+
+
+def _beside_twin(runs: Sequence[Run]) -> list[str]:
+    """When validation k-NN fell behind the same regime with its guard on, where the study has that."""
+    twin = runs[0].diagnosis["twin"]
+    if not twin:
+        return []
+    words = dict.fromkeys(_first(runs, str(run.diagnosis["fall_words"]), run.seed) for run in runs)
+    return [f"Beside {twin}, its guard-on twin: {'; '.join(words)}."]
 
 
 def _layers(runs: Sequence[Run]) -> str:
