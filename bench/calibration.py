@@ -44,7 +44,7 @@ class Plan:
     first: int = 0
 
 
-FULL_PLAN = Plan({SMALL: 8, MEDIUM: 2, LARGE: 1}, own=6, huge=1, first=1000)  # other draws than the fast plan's
+FULL_PLAN = Plan({SMALL: 8, MEDIUM: 2, LARGE: 1}, own=6, huge=1, first=2000)  # draws that no threshold was set on
 FAST_PLAN = Plan({FAST: 2}, own=2, huge=0, step=2)
 
 

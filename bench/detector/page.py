@@ -19,8 +19,8 @@ ALONE = ("effective_rank", "normalised_std")
 TEXT = """\
 # The detector in time
 
-`collapse/timing/detector.py` reads the metrics of within-batch features step by step and says which collapse has begun. This page is
-written by `make detector`; the streams are in `bench/detector/streams.py`.
+`collapse/timing/detector.py` reads the metrics of within-batch features step by step and says which collapse has begun. This page
+is written by `make detector`; the streams are in `bench/detector/streams.py`.
 
 Each metric is held against its own best so far (the running median's high-water mark). It counts once it fell by a declared
 factor, and by more than four standard deviations of its own noise. A rule is a conjunction of such metrics, and must hold in
