@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,7 +123,10 @@ def diagnose(
     labels: Annotated[Path | None, _option("--labels", "classes, one for each image")] = None,
     views: Annotated[Path | None, _option("--views", "augmented views (images x views x dimensions)")] = None,
     probabilities: Annotated[Path | None, _option("--probabilities", "softmax (images x prototypes)")] = None,
-    tokens: Annotated[Path | None, _option("--tokens", "token outputs (images x positions x dimensions)")] = None,
+    tokens: Annotated[
+        Path | None,
+        _option("--tokens", "token outputs, patches only (images x positions x dimensions)"),
+    ] = None,
     prototypes: Annotated[Path | None, _option("--prototypes", "their weights (prototypes x dimensions)")] = None,
     layer: Annotated[str, typer.Option(metavar="NAME", help="the array, or the layer of a snapshot, to look at")] = "",
     reference: Annotated[Path | None, _option("--reference", "features, snapshot or run to compare with")] = None,
@@ -205,8 +209,10 @@ def main() -> None:
         # An unknown command or option, a value out of range: typer's copy of click is private, this method its mark.
         message = getattr(error, "format_message", None)
         if message is None:
-            raise
-        _fail(f"error: {message()} (see collapselab --help)", 2)
+            traceback.print_exc()
+            _fail("this is a mistake of collapselab's: please report it with the lines above", 2)
+        else:
+            _fail(f"error: {message()} (see collapselab --help)", 2)
 
 
 def _fail(message: str, code: int) -> None:

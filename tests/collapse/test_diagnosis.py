@@ -299,3 +299,32 @@ def test_every_kind_has_a_page_and_thresholds() -> None:
         assert kind.what and kind.measured and kind.looks_like and kind.causes and kind.remedies and kind.sources
         assert any(threshold.startswith(f"{name}/") for threshold in THRESHOLDS)
         assert set(kind.reads) <= set(load_metrics()) and set(kind.against) <= set(load_metrics())
+
+
+def test_another_run_with_the_same_collapse_acquits_nobody() -> None:
+    low = gaussian(300, 8) @ gaussian(8, 64, 1)
+    assert diagnose(low, low, draws=0).verdict == []  # so from the start: a bottleneck
+    assert diagnose(low, low, initial=False, draws=0).verdict == ["dimensional"]
+
+
+def test_a_second_place_is_no_outlier() -> None:
+    domains = np.r_[gaussian(950, 64), 15 + gaussian(50, 64, 1)]
+    assert diagnose(domains, draws=0).verdict == []
+    thrown = np.r_[1e-3 * gaussian(950, 64), 5 * gaussian(50, 64, 1)]
+    assert diagnose(thrown, draws=0).verdict == ["complete"]
+
+
+def test_half_precision_with_an_offset_keeps_its_directions() -> None:
+    features = (gaussian(2000, 64) * np.arange(1, 65) ** -0.5 + 10).astype(np.float32)
+    stored = (features.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)  # bfloat16
+    assert diagnose(stored, draws=0).verdict == []
+
+
+def test_a_softmax_that_sums_to_one_loses_no_direction() -> None:
+    assert diagnose(RNG(1).dirichlet(np.ones(3), 500), draws=0).verdict == []
+
+
+def test_the_same_softmax_for_every_image_is_warned_of() -> None:
+    p = np.tile(RNG(0).dirichlet(np.ones(100)), (200, 1))
+    found = diagnose(Evidence(gaussian(200, 8), probabilities=p), draws=0)
+    assert found.verdict == [] and any("the same for every image" in text for text in found.warnings)

@@ -28,6 +28,7 @@ SPEC = {
     "falls": str,
     "version": int,
 }
+SPEC |= {"n": int}  # images that the value is taken from
 
 
 def check_kinds(kinds: Mapping[str, Any], *, with_layer: bool) -> None:

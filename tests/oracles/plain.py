@@ -224,12 +224,16 @@ def direction_spread(sample: Array) -> float:
 def tight_share(sample: Array) -> float:
     z = numbers(sample)
     far = np.sort(np.linalg.norm(z - np.median(z, axis=0), axis=1))
+    distance = np.linalg.norm(z - np.median(z, axis=0), axis=1)
     best, share = 0.0, 0.0
     for i in range(len(far) - 1):
         gap, beyond = np.log(far[i + 1] / far[i]), len(far) - i - 1
         if 0.015 * len(far) < beyond <= len(far) / 2 and gap >= np.log(10) and gap * beyond >= 11 and gap > best:
-            best, share = gap, 1 - beyond / len(far)
-    return share
+            best, share, outside = gap, 1 - beyond / len(far), distance > far[i]
+    if best == 0:
+        return 0.0
+    own = np.linalg.norm(z[outside] - np.median(z[outside], axis=0), axis=1)
+    return share if np.median(own) >= 0.1 * np.median(distance[outside]) else 0.0
 
 
 def farthest_to_median(sample: Array) -> float:

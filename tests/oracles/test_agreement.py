@@ -60,9 +60,11 @@ def test_both_versions_agree_on_clusters() -> None:
 def test_both_versions_agree_where_outliers_hide_a_point() -> None:
     found = arrays(n=100, d=6, seed=6)
     found["sample"][8:] *= 1e-3
-    found["sample"][:8] += 500.0
+    found["sample"][:8] *= 500.0
     values = agreed(found, "tight_share", "directional_drop", "directional_tail", "clusters", "median_distance")
     assert values["tight_share"] == pytest.approx(0.92)
+    found["sample"][:8] = 500.0 + 0.1 * found["sample"][:8] / 500  # another place, not thrown out
+    assert agreed(found, "tight_share")["tight_share"] == 0
 
 
 @pytest.mark.parametrize("floor", [1e-4, 1e-2, 0.6])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from collapselab.collapse.evidence import Evidence
-from collapselab.collapse.kind import AT_THE_LOSS, KINDS, Case, Graded, Missing, Values, load_kinds
+from collapselab.collapse.kind import KINDS, Case, Graded, Missing, Values, load_kinds, read_at
 from collapselab.collapse.registry import Value, compute_all
 from collapselab.collapse.signatures import Signature
 from collapselab.collapse.snapshot import Snapshot
@@ -82,6 +82,7 @@ def diagnose(
     signatures: Sequence[Signature] = (),
     guards_off: Sequence[str] = (),
     where: str = START,
+    initial: bool = True,
     draws: int = DRAWS,
 ) -> Diagnosis:
     """Diagnose a snapshot, the evidence about one layer, or plain features [N, d].
@@ -91,7 +92,8 @@ def diagnose(
         thresholds: the table of severities, `THRESHOLDS` with or without overrides.
         signatures: what the loss's curve says, from `signatures.read`: warnings, and likely causes.
         guards_off: guards against collapse that the run does without: the likeliest cause.
-        where: what the reference is, in words.
+        where: what the reference is, in words; initial: whether it is a random initialisation. What was so there is no
+            collapse; another run acquits nobody.
         draws: bootstrap samples behind each interval; 0 for none.
 
     Raises UserError for features that can't be measured: one vector, NaN or infinity, shapes that don't fit.
@@ -104,7 +106,7 @@ def diagnose(
     metrics: dict[str, dict[str, Value]] = {}
     for layer, evidence in snapshot.layers.items():
         before = start.layers.get(layer) if start else None
-        judged = judge(evidence, before, thresholds, draws, where=where)
+        judged = judge(evidence, before, thresholds, draws, where=where, initial=initial)
         kinds[layer] = {kind: _caused(kind, found, signatures, guards_off) for kind, found in judged.findings.items()}
         metrics[layer] = judged.values
         warnings += [f"{layer}: {text}" if len(snapshot.layers) > 1 else text for text in judged.warnings]
@@ -137,9 +139,11 @@ def holding(found: Mapping[str, Finding]) -> list[str]:
 
 def headline(snapshot: Snapshot, verdicts: Mapping[str, Sequence[str]]) -> list[str]:
     """All kinds at the representation, and those that the loss brings at the layers that it acts on."""
-    at_loss = {kind for layer in snapshot.loss_layers for kind in verdicts.get(layer, []) if kind in AT_THE_LOSS}
-    held = at_loss | set(verdicts.get(snapshot.representation, []))
-    return [kind for kind in KINDS if kind in held]
+    return [
+        kind
+        for kind in KINDS
+        if any(kind in verdicts.get(at, ()) for at in read_at(kind, snapshot.representation, snapshot.loss_layers))
+    ]
 
 
 @dataclass(frozen=True)
@@ -161,12 +165,13 @@ def judge(
     values: Mapping[str, Value] | None = None,
     start_values: Mapping[str, Value] | None = None,
     where: str = START,
+    initial: bool = True,
 ) -> Judged:
     """Every kind at one layer; `values` and `start_values` are the metrics, where they are known already."""
     now = dict(values) if values is not None else compute_all(evidence)
     before = start_values if start_values is not None else compute_all(start, _against()) if start else {}
-    graded = grade(Values(now), Values(before), thresholds, where)
-    drawn = _drawn(evidence, start, thresholds, draws)
+    graded = grade(Values(now), Values(before), thresholds, where, initial)
+    drawn = _drawn(evidence, start, thresholds, draws, initial)
     findings = {
         name: Finding(result.severity, result.evidence, _interval(result, drawn.get(name)), _remedy(name, result))
         for name, result in graded.items()
@@ -195,14 +200,18 @@ def _remedy(name: str, result: Graded) -> str:
 
 
 def grade(
-    now: Values, start: Values, thresholds: Thresholds = THRESHOLDS, where: str = START
+    now: Values,
+    start: Values,
+    thresholds: Thresholds = THRESHOLDS,
+    where: str = START,
+    initial: bool = True,
 ) -> dict[str, Graded | Missing]:
     """Every kind from metrics alone.
 
     What collapsed completely is not spread, so no nuisance either; neighbourhoods of tight clusters end at the clusters, so
     nothing local can be read from them.
     """
-    case = Case(now, start, thresholds, where)
+    case = Case(now, start, thresholds, where, initial)
     found = {name: kind.grade(case) for name, kind in load_kinds().items()}
     complete, nuisance = found["complete"], found["nuisance"]
     if isinstance(complete, Graded) and isinstance(nuisance, Graded) and complete.severity >= VERDICT_FROM:
@@ -222,7 +231,9 @@ def _against() -> list[str]:
     return sorted({metric for kind in load_kinds().values() for metric in kind.against})
 
 
-def _drawn(evidence: Evidence, start: Evidence | None, thresholds: Thresholds, draws: int) -> dict[str, list[float]]:
+def _drawn(
+    evidence: Evidence, start: Evidence | None, thresholds: Thresholds, draws: int, initial: bool
+) -> dict[str, list[float]]:
     """Severities of bootstrap samples over images, by kind. Reference and subject are drawn alike."""
     severities: dict[str, list[float]] = {}
     for draw in range(draws):
@@ -230,7 +241,7 @@ def _drawn(evidence: Evidence, start: Evidence | None, thresholds: Thresholds, d
         with threadpool_limits(1):
             now = compute_all(evidence.drawn(generator(0, "bootstrap", draw)), _reads())
             before = compute_all(start.drawn(generator(0, "bootstrap", draw)), _against()) if start else {}
-        for name, result in grade(Values(now), Values(before), thresholds).items():
+        for name, result in grade(Values(now), Values(before), thresholds, initial=initial).items():
             if isinstance(result, Graded):
                 severities.setdefault(name, []).append(result.severity)
     if evidence.tokens is not None and evidence.tokens.raw is None:
@@ -259,6 +270,12 @@ def _warnings(values: Mapping[str, Value]) -> list[str]:
             f"a common offset makes up {share:.3g} of the second moment: harmless to a probe, it ruins cosines and every "
             "uncentred measure (RankMe, stable rank, normalised std); whether images still differ only views can tell"
         )
+    told, most = values.get("mutual_information"), values.get("log_k")
+    mean, top = values.get("mean_entropy"), values.get("top_prototype_share")
+    if told is not None and most and mean is not None and top is not None:
+        middling = mean < 0.98 * most and top < 0.95
+        if told < 0.005 * most and middling:
+            found.append("the softmax says the same for every image, though it is neither one-hot nor uniform")
     farthest = values.get("farthest_to_median")
     if farthest is not None and farthest > FAR:
         found.append(
@@ -288,7 +305,8 @@ def _sentence(snapshot: Snapshot, found: Diagnosis) -> str:
         return f"No collapse found: at {layer}, {judged.get('complete', worst).evidence}{unknown}."
     parts = []
     for kind in found.verdict:
-        layers = [layer for layer, kinds in found.verdicts.items() if kind in kinds]
+        read = read_at(kind, snapshot.representation, snapshot.loss_layers)
+        layers = [layer for layer, kinds in found.verdicts.items() if kind in kinds and layer in read]
         layer = max(layers, key=lambda name: found.kinds[name][kind].severity)
         finding = found.kinds[layer][kind]
         parts.append(f"{kind} collapse at {layer} (severity {finding.severity:.2f}): {finding.evidence}")

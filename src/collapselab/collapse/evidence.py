@@ -17,6 +17,7 @@ from collapselab.errors import UserError
 from collapselab.randomness import generator as address
 
 PAIRWISE = 2000  # images that pairwise measures look at, at most: 4 million distances
+SAFE = 16.0  # times the rounding's variance: a product or two was rounded before the values were stored
 MANY = 4  # times as many images as dimensions, and copies among them no longer limit the rank
 VIEWED = 4000  # images whose views are looked at, at most
 
@@ -140,9 +141,12 @@ class Evidence:
     @cached_property
     def distinct(self) -> int:
         """How many different vectors there are, where they could limit the rank; N where images are many."""
-        if len(self.sample) > MANY * self.sample.shape[1]:
-            return len(self.sample)
-        return len({row.tobytes() for row in self.sample})
+        found: set[bytes] = set()
+        for row in self.sample:
+            found.add(row.tobytes())
+            if len(found) > MANY * self.sample.shape[1]:
+                return len(self.sample)
+        return len(found)
 
     @property
     def ceiling(self) -> int:
@@ -152,9 +156,7 @@ class Evidence:
     @cached_property
     def spectrum(self) -> Spectrum:
         """Which directions are alive, against rounding and against the spectrum's own shape."""
-        moments = self.moments
-        rounding = 4 * self.epsilon**2 * moments.mean_square
-        return Spectrum.of(moments.eigenvalues[: self.ceiling], rounding, self.distinct)
+        return Spectrum.of(self.moments.eigenvalues[: self.ceiling], SAFE * self.rounding_variance, self.distinct)
 
     @cached_property
     def directional_spectrum(self) -> Spectrum:
@@ -166,6 +168,13 @@ class Evidence:
     @cached_property
     def clustering(self) -> Clustering | None:
         return ward(self.distances)
+
+    @cached_property
+    def rounding_variance(self) -> float:
+        """Variance that the rounding of the stored values adds to a typical coordinate: ulp^2 / 12."""
+        size = np.abs(self.rows)
+        ulp = self.epsilon * 2.0 ** np.floor(np.log2(np.where(size > 0, size, 1)))
+        return float(np.median(np.where(size > 0, ulp**2, 0).mean(0) / 12))
 
     @cached_property
     def epsilon(self) -> float:

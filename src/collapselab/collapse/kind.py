@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -26,6 +26,11 @@ KINDS = (
 )
 # Kinds that make the headline when they hold where the loss acts, rather than at the representation.
 AT_THE_LOSS = ("complete", "one-hot", "uniform", "prototype")
+
+
+def read_at(kind: str, representation: str, loss_layers: Sequence[str]) -> set[str]:
+    """The layers at which a kind makes the headline."""
+    return {representation, *(loss_layers if kind in AT_THE_LOSS else ())}
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,15 @@ class Case:
     Attributes:
         now: a layer's metrics; start: those of its random initialisation, or of another reference, empty if unknown.
         where: what the start is, in words.
+        initial: whether the start is known to be a random initialisation. What was so there is no collapse; another run or
+            checkpoint that has a kind as well acquits nobody.
     """
 
     now: Values
     start: Values
     thresholds: Mapping[str, Threshold]
     where: str = "at initialisation"
+    initial: bool = True
 
     def severity(self, threshold: str, value: float) -> float:
         return self.thresholds[threshold].severity(value)

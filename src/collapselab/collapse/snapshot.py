@@ -60,6 +60,8 @@ def read_snapshot(path: Path) -> Snapshot:
     arrays = load_arrays(path)
     prefix = "eval/clean/image/"
     names = sorted(key.removeprefix(prefix) for key in arrays if key.startswith(prefix))
+    if not names or about["representation"] not in names:
+        raise UserError(f"{path} holds no features of the layer {about['representation']}: it is no whole snapshot")
     layers = {name: _evidence(arrays, name) for name in names}
     return Snapshot(int(about["step"]), about["representation"], tuple(about["loss_layers"]), layers)
 

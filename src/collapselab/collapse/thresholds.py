@@ -71,9 +71,9 @@ THRESHOLDS: dict[str, Threshold] = {
         log=True,
     ),
     "dimensional/dead-share": Threshold(
-        0.08,
-        0.38,
-        "of the attainable directions: 30 of 128 are a finding (Jing et al.), a fifth of dead ReLU units is common",
+        0.07,
+        0.37,
+        "of the attainable directions, less one: 30 of 128 are a finding (Jing et al.), a fifth of dead units is common",
     ),
     "dimensional/drop": Threshold(
         4.0,

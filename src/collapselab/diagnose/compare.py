@@ -16,6 +16,7 @@ from collapselab.collapse.timing.onset import Onset, onset
 from collapselab.diagnose.inputs import Subject
 
 MOST = 8  # metrics named for a layer
+LEAST = 0.05  # natural log of a ratio: less has not moved
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def moved(now: Mapping[str, Value], there: Mapping[str, Value]) -> list[Moved]:
         # A logarithm (log tr(cov), entropies of log terms) has differences, no ratios.
         if not metric.spec.falls or name.startswith("log_") or not value or not reference:
             continue
-        if value > 0 and reference > 0:
+        if value > 0 and reference > 0 and abs(math.log(value / reference)) > LEAST:
             found.append(Moved(name, value, reference, math.log(value / reference)))
     return sorted(found, key=lambda entry: (-abs(entry.log_ratio), entry.metric))[:MOST]
 

@@ -55,6 +55,9 @@ def headline(outcome: Outcome) -> str:
     """ "dimensional and cluster collapse", or that nothing was found."""
     kinds = outcome.verdict
     if not kinds:
+        others = [f"{kind} at {layer}" for layer, held in outcome.diagnosis.verdicts.items() for kind in held]
+        if others:
+            return f"healthy at {outcome.headline}; elsewhere {', '.join(others)}"
         return HEALTHY
     return f"{' and '.join((', '.join(kinds[:-1]), kinds[-1]) if len(kinds) > 1 else kinds)} collapse"
 

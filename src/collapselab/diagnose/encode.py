@@ -49,10 +49,15 @@ def _kind(finding: Finding) -> dict[str, Any]:
 
 def _layer(outcome: Outcome, layer: str) -> dict[str, Any]:
     specs = load_metrics()
-    sample = outcome.subject.snapshot.layers[layer].sample
+    evidence = outcome.subject.snapshot.layers[layer]
+    sample = evidence.sample
     return {
         "metrics": {
-            name: {"value": _number(value), "spec": {"needs": list(specs[name].needs)} | asdict(specs[name].spec)}
+            name: {
+                "value": _number(value),
+                "spec": {"needs": list(specs[name].needs), "n": specs[name].images(evidence)}
+                | asdict(specs[name].spec),
+            }
             for name, value in outcome.diagnosis.metrics[layer].items()
         },
         "baseline": outcome.baselines[layer],

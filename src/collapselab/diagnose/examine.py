@@ -65,9 +65,11 @@ def examine(
     Raises UserError for features that can't be measured.
     """
     warnings = list(subject.notes)
-    start, where = subject.start, START
+    start, where, initial = subject.start, START, True
     if start is None and reference is not None:
-        where = REFERENCE
+        # A snapshot of step 0 says that it is one; nobody knows of a bare file.
+        initial = not reference.bare and (reference.start or reference.snapshot).step == 0
+        where = START if initial else REFERENCE
         start, other = _aligned(subject.snapshot, reference)
         warnings += other
     found = diagnose(
@@ -77,6 +79,7 @@ def examine(
         signatures=signatures,
         guards_off=subject.guards_off,
         where=where,
+        initial=initial,
         draws=draws,
     )
     if subject.bare:

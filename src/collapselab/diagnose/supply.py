@@ -4,8 +4,9 @@ from __future__ import annotations
 
 # Words of what kinds ask for -> the option that gives it.
 OPTIONS = {
-    "augmented views": "--views FILE (images x views x dimensions)",
-    "the reference": "--reference FILE",
+    "augmented views of the images": "--views FILE (images x views x dimensions)",
+    "augmented views of the reference": "--reference FILE.npz with arrays `features` and `views`",
+    "as the reference": "--reference FILE",
     "at initialisation": "--reference FILE",
     "softmax probabilities": "--probabilities FILE (images x prototypes)",
     "token outputs": "--tokens FILE (images x positions x dimensions)",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from collapselab.collapse.kind import load_kinds
+from collapselab.collapse.kind import load_kinds, read_at
 from collapselab.config.study import load_evaluation
 from collapselab.report.captions import PREVIEWS
 from collapselab.report.charts import verdict_of
@@ -122,6 +122,7 @@ def _kind(runs: Sequence[Run], kind: str) -> list[str]:
             (layer, found[kind])
             for layer, found in held[0].diagnosis["kinds"].items()
             if kind in held[0].diagnosis["verdicts"][layer]
+            and layer in read_at(kind, held[0].representation, held[0].layers[1:])
         ),
         key=lambda pair: float(pair[1]["severity"]),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from collapselab.collapse.kind import read_at
 from collapselab.report.charts import Chart, Line
 from collapselab.report.inputs import Results, Run
 
@@ -148,8 +149,11 @@ def _onset(runs: Sequence[Run]) -> str:
 
 
 def onsets(run: Run, kind: str) -> list[int]:
-    """Steps at which a kind set in for good, one for each layer where it holds."""
-    return [int(kinds[kind]["step"]) for kinds in run.diagnosis["onset"].values() if kind in kinds]
+    """Steps at which a kind set in for good, one for each layer that the verdict is read from."""
+    read = read_at(kind, run.representation, run.layers[1:])
+    return [
+        int(kinds[kind]["step"]) for layer, kinds in run.diagnosis["onset"].items() if kind in kinds and layer in read
+    ]
 
 
 def factor_table(results: Results) -> Table | None:

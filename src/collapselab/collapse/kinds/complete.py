@@ -43,7 +43,7 @@ from collapselab.collapse.kind import Case, Graded, Missing, kind
     ),
 )
 def complete(case: Case) -> Graded | Missing:
-    now, start = case.now, case.start
+    now = case.now
     ulp = case.thresholds["complete/ulp"]
     if now["resolution"] < ulp.full:
         return Graded(1.0, "all images give the same vector, up to the rounding of its floats")
@@ -55,6 +55,17 @@ def complete(case: Case) -> Graded | Missing:
     seen = f"{tight:.0%} of the images lie in one tight point, the rest far outside"
     medians = ("median_variance_ratio", "median_distance", "direction_spread")
     changes = [case.to_start(name) for name in medians]
+    if changes[0] is None and now.has("median_variance_ratio") and None not in changes[1:]:
+        # The reference has no views: then the ratio is read as it is.
+        seen_apart = case.severity("complete/view-ratio", now["median_variance_ratio"])
+        distance, direction = (change or 0.0 for change in changes[1:])
+        fallen = min(
+            seen_apart,
+            case.severity("complete/distance-to-start", distance),
+            case.severity("complete/direction-to-start", direction),
+        )
+        if max(fallen, point) > 0:
+            return Graded(max(fallen, point), seen if point > fallen else _medians(case, medians))
     if any(change is None for change in changes):
         if point > 0:
             return Graded(point, seen)
@@ -69,13 +80,17 @@ def complete(case: Case) -> Graded | Missing:
     )
     if point > fallen:
         return Graded(point, seen)
-    return Graded(
-        fallen,
-        f"median distance from the middle of all images {now['median_distance']:.2g} "
-        f"({start['median_distance']:.2g} {case.where}), median 1 - cosine to the common direction "
-        f"{now['direction_spread']:.2g} ({start['direction_spread']:.2g}), median between-image over within-view variance "
-        f"{now['median_variance_ratio']:.2g} ({start['median_variance_ratio']:.2g})",
+    return Graded(fallen, _medians(case, medians))
+
+
+def _medians(case: Case, names: tuple[str, ...]) -> str:
+    told = (
+        "median between-image over within-view variance",
+        "median distance from the middle of all images",
+        "median 1 - cosine to the common direction",
     )
+    pairs = list(zip(told, names, strict=True))
+    return ", ".join(f"{words} {case.now[name]:.2g}{case.at_start(name)}" for words, name in (*pairs[1:], pairs[0]))
 
 
 def _supply(case: Case) -> str:

@@ -55,6 +55,8 @@ def dimensional(case: Case) -> Graded | Missing:
     now = case.now
     if not now.has("effective_rank", "rank_ceiling"):
         return Missing("features whose spread stands clear of rounding: below it every spectrum is noise")
+    if now["resolution"] < case.thresholds["complete/ulp"].none:
+        return Missing("subtract the mean before saving, or save float64: the spread is near the floats' rounding")
     ceiling = now["rank_ceiling"]
     unresolved = _dead(case, "resolved_directions")
     behind = min(
@@ -79,7 +81,7 @@ def _low(case: Case, metric: str) -> float:
     if not case.now.has(metric):
         return 0.0
     severity = case.severity("dimensional/rank-to-power-law", case.now[metric])
-    if case.start.has(metric):
+    if case.initial and case.start.has(metric):
         change = case.now[metric] / min(1.0, max(1e-9, case.start[metric]))
         severity = min(severity, case.severity("dimensional/rank-to-power-law", change))
     return severity
@@ -88,6 +90,8 @@ def _low(case: Case, metric: str) -> float:
 def _dead(case: Case, metric: str) -> float:
     """Severity by the share of attainable directions behind `metric`, less those that were dead at initialisation."""
     ceiling = case.now["rank_ceiling"]
-    born = max(0.0, case.start["rank_ceiling"] - case.start[metric]) if case.start.has("rank_ceiling", metric) else 0.0
+    known = case.initial and case.start.has("rank_ceiling", metric)
+    # One direction dies by construction where vectors sum to a constant: LayerNorm, softmax.
+    born = max(1.0, case.start["rank_ceiling"] - case.start[metric]) if known else 1.0
     dead = max(0.0, ceiling - case.now[metric] - born)
     return case.severity("dimensional/dead-share", dead / max(1.0, ceiling - born))

@@ -28,7 +28,7 @@ def nuisance(case: Case) -> Graded | Missing:
         return Missing("augmented views of the images, [images, views, dimensions]")
     ratio = now["variance_ratio"]
     severity = case.severity("nuisance/view-ratio", ratio)
-    if case.start.has("variance_ratio") and case.start["variance_ratio"] > 0:
+    if case.initial and case.start.has("variance_ratio") and case.start["variance_ratio"] > 0:
         change = ratio / case.start["variance_ratio"]
         severity = min(severity, case.severity("nuisance/view-ratio-to-start", change))
     return Graded(

@@ -32,7 +32,7 @@ def token_position(case: Case) -> Graded | Missing:
         return Missing("token outputs, [images, positions, dimensions]")
     rest = max(0.0, 1 - now["token_position_share"])
     severity = case.severity("token-position/rest", rest)
-    if case.start.has("token_position_share"):
+    if case.initial and case.start.has("token_position_share"):
         before = max(1e-12, 1 - case.start["token_position_share"])
         severity = min(severity, case.severity("token-position/rest-to-start", rest / before))
     evidence = (

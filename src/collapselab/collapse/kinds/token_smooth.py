@@ -31,6 +31,6 @@ def token_smooth(case: Case) -> Graded | Missing:
     within = now["token_within_share"]
     severity = case.severity("token-smooth/within", within)
     change = case.to_start("token_within_share")
-    if change is not None:
+    if case.initial and change is not None:
         severity = min(severity, case.severity("token-smooth/within-to-start", change))
     return Graded(severity, f"{within:.2g} of token variance lies inside images{case.at_start('token_within_share')}")

@@ -23,7 +23,7 @@ from collapselab.collapse.kind import Case, Graded, Missing, kind
     ),
     sources=("Caron et al. 2021, arXiv 2104.14294, section 5.3 and figure 7",),
     reads=("mean_entropy", "mutual_information", "log_k"),
-    against=("mean_entropy",),
+    against=("mean_entropy", "log_k"),
 )
 def uniform(case: Case) -> Graded | Missing:
     now, start = case.now, case.start
@@ -35,8 +35,8 @@ def uniform(case: Case) -> Graded | Missing:
         case.severity("uniform/information", now["mutual_information"] / now["log_k"]),
     )
     evidence = f"softmax entropy {now['mean_entropy']:.4g} an image, of at most {now['log_k']:.4g}"
-    if start.has("mean_entropy"):
-        before = 1 - start["mean_entropy"] / now["log_k"]
+    if case.initial and start.has("mean_entropy", "log_k"):
+        before = 1 - start["mean_entropy"] / start["log_k"]
         # Where the head starts uniform there is no gap to close: then staying so is the evidence.
         severity = min(severity, case.severity("uniform/gap-to-start", gap / before if before > 1e-6 else 0.0))
         evidence += f" ({start['mean_entropy']:.4g} {case.where})"

@@ -9,7 +9,7 @@ from collapselab.collapse.registry import Spec, metric
 @metric(
     "sample",
     spec=Spec(
-        formula="# lambda > max(4 epsilon^2 E z^2, 1e-14 lambda_1), epsilon the relative spacing of the values",
+        formula="# lambda > max(16 ulp^2 / 12, 1e-14 lambda_1), ulp^2 its mean in a typical coordinate",
         source="rounding of the stored features, and of a covariance formed in float64",
         centring="mean over images",
         range="0 to min(N - 1, d)",

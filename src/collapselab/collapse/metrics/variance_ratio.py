@@ -6,6 +6,8 @@ from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
 from collapselab.collapse.statistics.rounding import views_rounding
 
+FEW = 8  # images below which chance alone makes any ratio
+
 
 @metric(
     "views",
@@ -13,7 +15,7 @@ from collapselab.collapse.statistics.rounding import views_rounding
         formula="(S_b - S_w / q) / S_w, S_b variance of the view means, S_w mean variance within an image, unbiased",
         source="one-way random-effects analysis of variance; uncorrected, the ratio floors at 1 / q",
         centring="mean over images; image mean",
-        range="about 0 (only view noise) to infinity; undefined where views differ by rounding only",
+        range="about 0 (only view noise) to infinity; undefined for under 8 images, and where views differ by rounding only",
         sees="nuisance, complete",
         blind_to="directions: a sum over all; depends on the augmentation",
         falls="down",
@@ -22,6 +24,8 @@ from collapselab.collapse.statistics.rounding import views_rounding
 def variance_ratio(evidence: Evidence) -> float | None:
     groups = evidence.view_groups
     images, views, d = evidence.view_rows.shape
+    if images < FEW:
+        return None
     within = float(groups.spreads.sum()) / (images * (views - 1))
     between = float(groups.means.var(0, ddof=1).sum())
     # Rounding alone also makes views differ.

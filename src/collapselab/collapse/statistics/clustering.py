@@ -12,6 +12,7 @@ from scipy.spatial.distance import squareform
 
 MOST = 100  # clusters that are looked for
 OUTLIERS = 0.02  # of the images: left out, the farthest first
+SPLINTER = 0.05  # of an even share: less is no place where images gather
 STRAGGLERS = 0.1  # of the members: the farthest from their cluster's mean are left out of the variance inside
 LEAST = 20  # images below which there is nothing to cluster
 
@@ -61,9 +62,9 @@ def ward(distances: NDArray[Any]) -> Clustering | None:
 
 
 def _without_splinters(members: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-    """Clusters of less than a tenth of an even share are no places where images gather."""
+    """Clusters of less than SPLINTER of an even share left out."""
     counts = np.bincount(members[members >= 0], minlength=number)
-    small = np.flatnonzero(counts < max(3, 0.1 * counts.sum() / number))
+    small = np.flatnonzero(counts < max(3, SPLINTER * counts.sum() / number))
     return np.where(np.isin(members, small), -1, members)
 
 

@@ -76,7 +76,9 @@ class Moments:
         shift = centred.mean(0)
         centred -= shift
         few = centred if len(x) < x.shape[1] else None
-        return cls(len(x), x[0] + shift, centred.T @ centred, float(np.abs(x).mean()), few)
+        with np.errstate(over="ignore", invalid="ignore"):  # sizes whose squares no float holds are refused by name
+            scatter = centred.T @ centred
+        return cls(len(x), x[0] + shift, scatter, float(np.abs(x).mean()), few)
 
     @classmethod
     def of_uncentred(cls, count: int, mean: NDArray[Any], second: NDArray[Any]) -> Moments:
