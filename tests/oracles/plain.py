@@ -232,8 +232,8 @@ def tight_share(sample: Array) -> float:
             best, share, outside = gap, 1 - beyond / len(far), distance > far[i]
     if best == 0:
         return 0.0
-    own = np.linalg.norm(z[outside] - np.median(z[outside], axis=0), axis=1)
-    return share if np.median(own) >= 0.1 * np.median(distance[outside]) else 0.0
+    own = np.sqrt(np.mean([((row - z[outside].mean(0)) ** 2).sum() for row in z[outside]]))
+    return share if own >= 0.1 * np.median(distance[outside]) else 0.0
 
 
 def farthest_to_median(sample: Array) -> float:

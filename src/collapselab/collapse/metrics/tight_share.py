@@ -41,7 +41,7 @@ def tight_share(evidence: Evidence) -> float | None:
     if not gaps.any():
         return 0.0
     outside = z[distance > far[gaps.argmax()]]
-    spread = np.median(np.linalg.norm(outside - np.median(outside, 0), axis=1))
+    spread = outside.var(0).sum() ** 0.5
     # Images that gather elsewhere are another cluster, another domain or a sentinel, not thrown out.
     if spread < GATHERED * np.median(distance[distance > far[gaps.argmax()]]):
         return 0.0
