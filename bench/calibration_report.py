@@ -26,8 +26,9 @@ which kinds of collapse hold and which don't; kinds that could be argued for eit
 are not scored. Cases are diagnosed with the thresholds as declared, without intervals.
 
 Thresholds were set with these families in view, on other draws; only the rule for images thrown out along a line was mended
-after a look at the draws below (complete stood at 384 of 396 before). Networks hold few positives: for most kinds the right-hand columns say only that nothing is named where nothing is wrong. Expect worse on features of
-a kind that is not here, and add the family when you meet one.
+after a look at the draws below (complete stood at 384 of 396 before). Networks hold few positives: for most kinds the
+right-hand columns say only that nothing is named where nothing is wrong. Expect worse on features of a kind that is not here,
+and add the family when you meet one.
 
 `make calibrate` writes this page and `calibration.json`, which lists every wrong case with the metrics that its kind read.
 Families are in `bench/families/`, networks and what is expected of them in `bench/networks.py`. Trained networks are read from
