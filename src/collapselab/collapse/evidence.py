@@ -161,7 +161,7 @@ class Evidence:
     @cached_property
     def directional_spectrum(self) -> Spectrum:
         """The same of the directions from the median to each of `rows`, whatever their length: no outlier can feign a drop."""
-        directions = Moments.of(unit_rows(self.rows - np.median(self.rows, 0)))
+        directions = Moments.of(unit_rows(self.from_median))
         ceiling = min(self.ceiling, directions.ceiling)
         return Spectrum.of(directions.eigenvalues[:ceiling], images=min(self.distinct, directions.count))
 
@@ -200,6 +200,16 @@ class Evidence:
     def rows(self) -> Float:
         """[n, d] float64: all images, or a seeded choice of PAIRWISE of them, in their order."""
         return np.asarray(self.sample[self.chosen], dtype=np.float64)
+
+    @cached_property
+    def from_median(self) -> Float:
+        """`rows` less their coordinatewise median, [n, d]: a middle that outliers don't move."""
+        return np.asarray(self.rows - np.median(self.rows, 0))
+
+    @cached_property
+    def median_distances(self) -> Float:
+        """How far each of `rows` lies from that median, [n]."""
+        return np.asarray(np.linalg.norm(self.from_median, axis=1))
 
     @cached_property
     def chosen(self) -> NDArray[np.int64]:

@@ -154,12 +154,3 @@ def _baselines(subject: Subject, there: Diagnosis | None) -> dict[str, dict[str,
             values = next(iter(there.metrics.values())) if single else there.metrics.get(name)
         found[name] = baselines(evidence, values)
     return found
-
-
-def elsewhere(outcome: Outcome) -> dict[str, list[str]]:
-    """Kinds that hold at layers from which the verdict is not read: findings all the same."""
-    return {
-        layer: [kind for kind in kinds if outcome.shown[kind][0] != layer]
-        for layer, kinds in outcome.diagnosis.verdicts.items()
-        if any(outcome.shown[kind][0] != layer for kind in kinds)
-    }

@@ -20,7 +20,6 @@ TABLE = "thresholds"
 NEEDS = {
     "sample": "features, one vector an image",
     "rows": "features, at most 2,000 of them",
-    "distances": "features, at most 2,000 of them",
     "views": "augmented views of the images",
     "labels": "labels",
     "probabilities": "softmax probabilities",

@@ -15,8 +15,7 @@ from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.statistics.moments import Float
 from collapselab.diagnose.baselines import shuffled
 from collapselab.diagnose.examine import Outcome
-from collapselab.report.figures import COLOURS, DASHES, INK, STYLE
-from collapselab.report.figures import _svg as svg
+from collapselab.report.figures import COLOURS, DASHES, INK, STYLE, as_svg
 
 DEEPEST = 1e-16  # of the largest eigenvalue: below it lies rounding noise only
 WIDTH, HEIGHT, LEGEND, EDGES = 4.9, 2.7, 0.5, (0.62, 0.42)  # inches: a panel, the legend, left and below a panel
@@ -45,7 +44,7 @@ def spectra(outcome: Outcome) -> bytes:
             _panel(axes, layer, drawn, outcome.baselines[layer]["ceiling"], outcome.diagnosis.verdicts[layer])
         _share(figure.axes, [curve for drawn in panels.values() for curve in drawn])
         figure.legend(handles=_legend(figure.axes), loc="upper left", ncols=3, frameon=False, handlelength=3)
-        return svg(figure)
+        return as_svg(figure)
 
 
 def curves(outcome: Outcome, layer: str) -> list[Curve]:

@@ -100,7 +100,7 @@ def draw(chart: Chart) -> bytes:
             if len(limits) == 1:  # all panels share their axes: numbers along the edges are enough
                 axes.tick_params(labelleft=left, labelbottom=bottom)
         figure.legend(handles=handles, loc="upper left", ncols=across, frameon=False, borderaxespad=0.2, handlelength=3)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def heat_maps(maps: Sequence[HeatMap]) -> bytes:
@@ -119,7 +119,7 @@ def heat_maps(maps: Sequence[HeatMap]) -> bytes:
         bar = figure.add_axes((LEFT / WIDTH, 1 - 0.16 / grid.height, 0.3, 0.1 / grid.height))
         colours = matplotlib.cm.ScalarMappable(norm, "viridis")
         figure.colorbar(colours, cax=bar, orientation="horizontal").set_label("log10 eigenvalue", labelpad=1)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def _map(axes: Axes, heat: HeatMap, norm: matplotlib.colors.Normalize) -> None:
@@ -173,7 +173,7 @@ def overview(rows: Sequence[tuple[str, str, float, list[float]]], pixels: float)
         )
         axes.xaxis.set_major_formatter(FuncFormatter(_plain))
         axes.tick_params(length=2)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def inline(svg: bytes, name: str) -> str:
@@ -191,7 +191,8 @@ def inline(svg: bytes, name: str) -> str:
     return text.replace(INK, "currentColor").replace(PAPER, "none")
 
 
-def _svg(figure: Figure) -> bytes:
+def as_svg(figure: Figure) -> bytes:
+    """The figure, the same bytes every time."""
     content = io.BytesIO()
     figure.savefig(content, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _smaller(content.getvalue().decode()).encode()

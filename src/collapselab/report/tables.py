@@ -105,13 +105,13 @@ def metric_tables(results: Results, only: Iterable[str] | None = None) -> list[M
             ]
             if any(cell != (NONE, NONE) for cell in cells):
                 pixels = results.images["metrics"].get(name)
-                rows.append((name, [*cells, (NONE if pixels is None else short3(pixels), "")]))
+                rows.append((name, [*cells, (NONE if pixels is None else short(pixels, 3), "")]))
         tables.append(MetricTable(title, [*regimes, PIXELS], rows))
     return tables
 
 
 def _metric_cell(runs: Sequence[Run], layer: str, name: str) -> tuple[str, str]:
-    return short3(mean(run.last(layer, name) for run in runs)), short3(mean(run.first(layer, name) for run in runs))
+    return short(mean(run.last(layer, name) for run in runs), 3), short(mean(run.first(layer, name) for run in runs), 3)
 
 
 def by_backbone(results: Results) -> dict[str, list[Run]]:
@@ -275,15 +275,8 @@ def signed(points: float) -> str:
     return NONE if math.isnan(points) else f"{points:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def short3(value: float) -> str:
-    """Three significant digits, for wide tables."""
+def short(value: float, digits: int = 4) -> str:
+    """Significant digits for reading: four are enough to tell an entropy from log K, three fit into wide tables."""
     if not np.isfinite(value):
         return NONE
-    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "\N{MINUS SIGN}")
-
-
-def short(value: float) -> str:
-    """Four significant digits, for reading: enough to tell an entropy from log K."""
-    if not np.isfinite(value):
-        return NONE
-    return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "\N{MINUS SIGN}")
+    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "\N{MINUS SIGN}")

@@ -24,7 +24,7 @@ from collapselab.collapse.kind import Case, Graded, Missing, kind
         "more prototypes, a softer assignment, augmentation that destroys the shortcut",
     ),
     sources=("Papyan et al. 2020, arXiv 2008.08186 (neural collapse)", "Ward 1963, JASA 58"),
-    reads=("clusters", "cluster_within", "cluster_jump", "cluster_purity", "resolution"),
+    reads=("clusters", "cluster_within", "cluster_jump", "cluster_purity"),
 )
 def cluster(case: Case) -> Graded | Missing:
     now = case.now

@@ -34,7 +34,6 @@ from collapselab.collapse.kind import Case, Graded, Missing, kind
         "median_variance_ratio",
         "median_distance",
         "direction_spread",
-        "normalised_std",
     ),
     against=(
         "median_variance_ratio",
@@ -54,33 +53,23 @@ def complete(case: Case) -> Graded | Missing:
         point = min(point, case.severity("complete/view-ratio", now["median_variance_ratio"]))
     seen = f"{tight:.0%} of the images lie in one tight point, the rest far outside"
     medians = ("median_variance_ratio", "median_distance", "direction_spread")
-    changes = [case.to_start(name) for name in medians]
-    if changes[0] is None and now.has("median_variance_ratio") and None not in changes[1:]:
-        # The reference has no views: then the ratio is read as it is.
-        seen_apart = case.severity("complete/view-ratio", now["median_variance_ratio"])
-        distance, direction = (change or 0.0 for change in changes[1:])
+    ratio, distance, direction = (case.to_start(name) for name in medians)
+    fallen = None
+    if distance is not None and direction is not None and now.has(medians[0]):
+        # Where the reference has no views the ratio is read as it is.
+        apart = ("complete/view-ratio", now[medians[0]]) if ratio is None else ("complete/view-ratio-to-start", ratio)
         fallen = min(
-            seen_apart,
+            case.severity(*apart),
             case.severity("complete/distance-to-start", distance),
             case.severity("complete/direction-to-start", direction),
         )
-        if max(fallen, point) > 0:
-            return Graded(max(fallen, point), seen if point > fallen else _medians(case, medians))
-    if any(change is None for change in changes):
-        if point > 0:
-            return Graded(point, seen)
-        if now["resolution"] < ulp.none:
-            return Missing("subtract the mean before saving, or save float64: the spread is near the floats' rounding")
-        return Missing(_supply(case))
-    ratio, distance, direction = (change or 0.0 for change in changes)
-    fallen = min(
-        case.severity("complete/view-ratio-to-start", ratio),
-        case.severity("complete/distance-to-start", distance),
-        case.severity("complete/direction-to-start", direction),
-    )
-    if point > fallen:
+    if point > (fallen or 0.0):
         return Graded(point, seen)
-    return Graded(fallen, _medians(case, medians))
+    if fallen is not None and (ratio is not None or fallen > 0):
+        return Graded(fallen, _medians(case, medians))
+    if now["resolution"] < ulp.none:
+        return Missing("subtract the mean before saving, or save float64: the spread is near the floats' rounding")
+    return Missing(_supply(case))
 
 
 def _medians(case: Case, names: tuple[str, ...]) -> str:

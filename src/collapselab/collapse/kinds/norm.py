@@ -19,7 +19,7 @@ from collapselab.collapse.kind import Case, Graded, Missing, kind
         "lower the learning rate, or clip the gradient",
     ),
     sources=("Bardes et al. 2022, arXiv 2105.04906: the variance term keeps the norm from vanishing",),
-    reads=("mean_squared_norm", "resolution"),
+    reads=("mean_squared_norm",),
     against=("mean_squared_norm",),
 )
 def norm(case: Case) -> Graded | Missing:

@@ -6,6 +6,7 @@ import numpy as np
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
+from collapselab.collapse.statistics.moments import unit_rows
 
 
 @metric(
@@ -24,9 +25,7 @@ from collapselab.collapse.registry import Spec, metric
 def direction_spread(evidence: Evidence) -> float | None:
     if evidence.moments.absolute == 0:  # moments also refuse NaN and infinity
         return None
-    z = evidence.rows
-    length = np.linalg.norm(z, axis=1, keepdims=True)
-    unit = z / np.where(length > 0, length, 1)
+    unit = unit_rows(evidence.rows)
     middle = np.median(unit, 0)
     size = np.linalg.norm(middle)
     return float(max(0.0, np.median(1 - unit @ middle / size))) if size > 0 else None

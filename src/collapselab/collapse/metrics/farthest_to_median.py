@@ -23,7 +23,6 @@ from collapselab.collapse.registry import Spec, metric
 def farthest_to_median(evidence: Evidence) -> float | None:
     if not evidence.resolved:
         return None
-    z = evidence.rows
-    far = np.linalg.norm(z - np.median(z, 0), axis=1)
+    far = evidence.median_distances
     middle = float(np.median(far))
     return float(far.max()) / middle if middle > 0 else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Spec, metric
-from collapselab.collapse.statistics.neighbours import CLOSEST, inverse_dimensions
+from collapselab.collapse.statistics.neighbours import CLOSEST, dimension
 
 
 @metric(
@@ -20,5 +20,4 @@ from collapselab.collapse.statistics.neighbours import CLOSEST, inverse_dimensio
     ),
 )
 def lid_near(evidence: Evidence) -> float | None:
-    found = inverse_dimensions(evidence, CLOSEST)
-    return float(1 / found.mean()) if found is not None and found.mean() > 1e-9 else None
+    return dimension(evidence, CLOSEST)

@@ -23,5 +23,4 @@ from collapselab.collapse.registry import Spec, metric
 def median_distance(evidence: Evidence) -> float | None:
     if evidence.moments.absolute == 0:  # moments also refuse NaN and infinity
         return 0.0
-    z = evidence.rows
-    return float(np.median(np.linalg.norm(z - np.median(z, 0), axis=1)))
+    return float(np.median(evidence.median_distances))

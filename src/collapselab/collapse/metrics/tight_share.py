@@ -31,7 +31,7 @@ def tight_share(evidence: Evidence) -> float | None:
     if not evidence.resolved:
         return None
     z = evidence.rows
-    distance = np.linalg.norm(z - np.median(z, 0), axis=1)
+    distance = evidence.median_distances
     far = np.sort(distance)
     rounding = 4 * evidence.epsilon * np.abs(z).mean() * z.shape[1] ** 0.5
     steps = np.diff(np.log(np.maximum(far, max(rounding, 1e-300))))

@@ -37,3 +37,9 @@ def inverse_dimensions(evidence: Evidence, k: int = NEIGHBOURS) -> Float | None:
     if found is None:
         return None
     return np.asarray(np.log(found[:, -1:] / found[:, :-1]).mean(1))
+
+
+def dimension(evidence: Evidence, k: int = NEIGHBOURS) -> float | None:
+    """One over the mean of `inverse_dimensions`; None where all neighbours are equally far."""
+    found = inverse_dimensions(evidence, k)
+    return float(1 / found.mean()) if found is not None and found.mean() > 1e-9 else None
