@@ -37,8 +37,9 @@ def stage(main: Callable[..., None]) -> Callable[..., None]:
                     2,
                 )
             )
-        except KeyboardInterrupt:
-            sys.exit(_fail("interrupted: run `dvc repro` to go on", 130))
+        except KeyboardInterrupt as interrupt:
+            where = f" ({interrupt})" if str(interrupt) else ""
+            sys.exit(_fail(f"interrupted{where}: run `dvc repro` to go on", getattr(interrupt, "exit_code", 130)))
         _record(Path(sys.argv[0]).stem, arguments, started - psutil.Process().create_time(), time.time() - started)
 
     return run

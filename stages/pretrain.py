@@ -1,6 +1,8 @@
 """Train one regime over its seeds: python stages/pretrain.py REGIME."""
 
 import sys
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from _stage import stage
@@ -8,30 +10,48 @@ from _stage import stage
 import torch
 
 from collapselab.config.base import nearest
-from collapselab.config.study import load_study
+from collapselab.config.study import load_study, read_params
 from collapselab.console import progress
 from collapselab.data.dataset import SPLITS, load_manifest, load_split
 from collapselab.errors import UserError
-from collapselab.training.loop import Cell, choose_device, run_cell
+from collapselab.sources import hash_sources
+from collapselab.training.cell import Cell, choose_device, run_cell
+from collapselab.training.checkpoints import Checkpoints
+from collapselab.training.workspace import Workspace, caller, claimed
 
 
 @stage
 def main(regime: str) -> None:
-    study = load_study()
+    study, working_for = load_study(), caller()
     if regime not in study.regimes:
         raise UserError(f"unknown regime {regime!r}: {nearest(regime, study.regimes)}")
     device = choose_device(study.training.device)
     torch.set_num_threads(study.training.threads or torch.get_num_threads())
-    torch.set_flush_denormal(
-        True
-    )  # a saturated regime fills its gradients with denormals, which slow a CPU up to five times
+    # A saturated regime fills its gradients with denormals, which slow a CPU up to five times.
+    torch.set_flush_denormal(True)
     folder = Path("data") / study.data.source
     manifest = load_manifest(folder)
     splits = {name: load_split(folder, name) for name in SPLITS}
-    for seed in study.seeds_of(regime):
-        out = Path("runs") / study.study / "pretrain" / regime / f"seed-{seed}"
-        with progress(f"{regime}, seed {seed}") as advance:
-            run_cell(Cell(study, regime, seed, device), splits, manifest, out, advance)
+    sources = hash_sources({"regimes": {regime: read_params()["regimes"][regime]}}, stage="pretrain")
+    done = []
+    with ExitStack() as claims:
+        for seed in study.seeds_of(regime):
+            cell = Cell(study, regime, seed, device)
+            say = partial(_say, f"pretrain@{regime}: seed {seed}")
+            workspace = Workspace.of(study.study, regime, seed, cell.shapes(manifest, sources))
+            claims.enter_context(claimed(workspace, say))
+            with progress(f"{regime}, seed {seed}") as advance:
+                run_cell(cell, splits, manifest, workspace.outputs, Checkpoints(workspace.checkpoints), advance, say)
+            workspace.publish(Path("runs") / study.study / "pretrain" / regime / f"seed-{seed}")
+            done.append(workspace)
+        # An orphan leaves its work: the DVC that started it is gone, and the next one empties what was published.
+        if caller() == working_for:
+            for workspace in done:
+                workspace.discard()
+
+
+def _say(name: str, text: str) -> None:
+    print(f"{name}: {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import yaml
 
 from collapselab.errors import UserError
 from collapselab.tracking import Tracked, comparison_url, find_root, live, track
+from collapselab.tracking.disk import digest
 from collapselab.tracking.projection import compare
 from collapselab.tracking.server import Store, home
 
@@ -64,12 +66,15 @@ class Fake:
         cell = {"regime": regime, "seed": seed, "steps": self.steps, "config": config, "guards_off": ["stop-gradient"]}
         cell |= {"representation": "representation", "loss_layers": ["embedding"]}
         cell["data"] = {"source": "digits", "sha256": {"train": "ab", "test": "cd"}}
-        folder = f"runs/tiny/pretrain/{regime}/seed-{seed}"
+        published = self.root / f"runs/tiny/pretrain/{regime}/seed-{seed}"
+        working = self.root / f".checkpoints/tiny.{regime}.{seed}.{digest(cell)[:16]}"
+        shutil.rmtree(working if finished else published, ignore_errors=True)
+        folder = str((published if finished else working / "outputs").relative_to(self.root))
         self.json(f"{folder}/config.json", cell)
         lines = [f"{step},1,{rate},{rate / step}\n" for step in range(1, (rows or self.steps) + 1)]
         self.text(f"{folder}/history.csv", "step,epoch,learning_rate,loss\n" + "".join(lines))
-        weights = self.root / folder / "weights.safetensors"
-        weights.write_bytes(b"") if finished else weights.unlink(missing_ok=True)
+        if finished:
+            (published / "weights.safetensors").write_bytes(b"")
 
     def evaluate(self, version: str, accuracy: float = 0.5) -> None:
         """Accuracies of the first regime follow `accuracy`; the others' stay."""
@@ -344,7 +349,7 @@ def test_a_moved_folder_keeps_its_runs_and_artifacts(study: Fake) -> None:
 def test_following_a_growing_training(study: Fake) -> None:
     database = study.root / "mlflow.db"
     study.train("simclr", 0, rows=3, finished=False)
-    history = study.root / "runs/tiny/pretrain/simclr/seed-0/history.csv"
+    (history,) = study.root.glob(".checkpoints/tiny.simclr.0.*/outputs/history.csv")
     history.write_text(history.read_text() + "4,1,0.1")  # half a line
     polls: Iterator[Callable[[], None]] = iter(
         [

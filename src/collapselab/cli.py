@@ -99,6 +99,14 @@ def check_reports() -> None:
 
 
 @app.command()
+def replay(file: Annotated[Path, typer.Argument(help="the file that the message about a loss named")]) -> None:
+    """Run the step that gave a loss of NaN or infinity again, and say where it breaks."""
+    from collapselab.training.replay import replay as run_again
+
+    print(*run_again(file).lines(), sep="\n")
+
+
+@app.command()
 def schema(out: Path) -> None:
     """Write the JSON schema of params.yaml, by which editors complete and check it."""
     from collapselab.config.schema import params_schema

@@ -8,7 +8,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,27 @@ from collapselab.errors import UserError
 Arrays = dict[str, NDArray[Any]]
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` under a temporary name beside `path`, then rename: a reader sees the old file or the whole new one.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, renamed to it at the end: a reader sees the old file or the whole new one.
 
     Raises UserError when the disk or a size limit refuses; nothing half-written stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise unwritable(path, error) from error
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` atomically (see `replacing`)."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def unwritable(path: Path, error: OSError) -> UserError:
@@ -89,7 +95,7 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[s
     safetensors writes metadata keys in random order, so more than one key would break byte-identity.
     """
     metadata = {"about": json.dumps(about or {}, sort_keys=True)}
-    ordered = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     write_bytes(path, save(ordered, metadata=metadata))
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from collapselab.config.study import Study
 from collapselab.console import progress
 from collapselab.errors import UserError
+from collapselab.training.workspace import in_progress
 
 STAGE = "pretrain@"
 
@@ -81,7 +82,7 @@ def _reproduce(name: str) -> tuple[int, str]:
 
 
 def _echo(output: str) -> None:
-    """The stage's own closing line; DVC's chatter only when something fails."""
+    """The stage's own lines; DVC's chatter only when something fails."""
     for line in output.splitlines():
         if line.startswith(STAGE) or "is cached" in line:
             print(line, flush=True)
@@ -97,13 +98,12 @@ def _cost(study: Study, name: str) -> int:
 def _done(study: Study, name: str) -> int:
     """Images seen so far, from the growing history files."""
     key = name.removeprefix(STAGE)
-    folder = Path("runs") / study.study / "pretrain" / key
     steps = 0
-    for history in folder.glob("seed-*/history.csv"):
-        try:
-            steps += max(0, history.read_bytes().count(b"\n") - 1)
-        except OSError:
-            continue  # DVC is emptying the folder
+    for seed in study.seeds_of(key):
+        folder = in_progress(Path(), study.study, key, seed)
+        if folder:
+            with suppress(OSError):  # it has just been published and removed
+                steps += max(0, (folder / "history.csv").read_bytes().count(b"\n") - 1)
     return min(steps * study.regimes[key].batch_size, _cost(study, name))
 
 

@@ -23,21 +23,24 @@ class Clone:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """stdout and stderr together; an unexpected exit code fails the test with them."""
+        process = self.start(*command, **environment)
+        output, _ = process.communicate()
+        assert not check or process.returncode == 0, f"{command} gave {process.returncode}:\n{output}"
+        return subprocess.CompletedProcess(command, process.returncode, output)
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """The same without waiting for the end."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "GIT_"))}
-        result = subprocess.run(
+        ours = {"PATH": path, "PYTHONPATH": str(self.root / "src"), "MLFLOW_DISABLE_TELEMETRY": "true"}
+        return subprocess.Popen(
             command,
             cwd=self.root,
-            env=env
-            | {"PATH": path, "PYTHONPATH": str(self.root / "src"), "MLFLOW_DISABLE_TELEMETRY": "true"}
-            | environment,
+            env=env | ours | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
-        assert not check or result.returncode == 0, f"{command} gave {result.returncode}:\n{result.stdout}"
-        return result
 
     def repro(self, *options: str) -> list[str]:
         """`dvc repro`; the stages that it executed."""

@@ -9,7 +9,8 @@ import pytest
 
 from collapselab.errors import UserError
 from collapselab.files import write_json
-from collapselab.report.check import dependencies, provenance, stale_reports
+from collapselab.report.check import provenance, stale_reports
+from collapselab.sources import dependencies
 
 
 @pytest.fixture

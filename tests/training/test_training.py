@@ -11,39 +11,20 @@ import pytest
 import torch
 from torch import nn
 
-from collapselab.config.data import Branch, Crop, Digits
-from collapselab.config.study import Study, load_study
+from collapselab.config.data import Branch, Crop
+from collapselab.config.study import Study
 from collapselab.config.training import Optimiser, Schedule, Snapshots
-from collapselab.data import digits
 from collapselab.data.augment import Normalisation
-from collapselab.data.dataset import Manifest, Split, channel_statistics
+from collapselab.data.dataset import Manifest, Split
 from collapselab.data.loader import Loader
 from collapselab.errors import UserError
 from collapselab.files import load_about, load_arrays, read_csv, read_json
 from collapselab.methods.base import Method, Progress
-from collapselab.training.loop import Cell, choose_device, run_cell
+from collapselab.training.cell import Cell, choose_device, run_cell
 from collapselab.training.schedules import build_optimiser, learning_rate, set_rate
 from collapselab.training.snapshots import calibrate_batch_norm, due, evaluating, make_probe, probe_rows, snapshot
 
-STUDY = Path(__file__).parents[1] / "tiny.yaml"
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return load_study(STUDY)
-
-
-@pytest.fixture(scope="module")
-def splits(study: Study) -> dict[str, Split]:
-    assert isinstance(study.data, Digits)
-    return digits.make(study.data)
-
-
-@pytest.fixture(scope="module")
-def manifest(splits: dict[str, Split]) -> Manifest:
-    mean, std = channel_statistics(splits["train"].images)
-    return Manifest("digits", "test", digits.CLASSES, 32, {n: len(s) for n, s in splits.items()}, {}, mean, std)
 
 
 def run(

@@ -52,11 +52,11 @@ class Loader:
         """Batches in an epoch."""
         return len(self.images) // self.batch_size
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of epoch `number`, counted from 0."""
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number` from its batch `first` on, both counted from 0."""
         order = self._order(number)
         tables = {key: self._table(*key, number) for key in self._views()}
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
+        for start in range(first * self.batch_size, len(self) * self.batch_size, self.batch_size):
             yield self._batch(order[start : start + self.batch_size], tables, number)
 
     def _order(self, epoch: int) -> Tensor:

@@ -12,6 +12,7 @@ from collapselab.files import sha256_file
 from collapselab.tracking.content import Point, history
 from collapselab.tracking.disk import Key, Tree
 from collapselab.tracking.server import Experiment, Store, log_points
+from collapselab.training.workspace import in_progress
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,7 +50,7 @@ def follow(root: Path, interval: float = 5.0, say: Callable[[str], None] = print
 
 def _growing(tree: Tree) -> set[Key]:
     """The cells whose training has begun and not ended."""
-    begun = [cell for cell in tree.cells if (tree.pretrained(*cell) / "history.csv").exists()]
+    begun = [cell for cell in tree.cells if in_progress(tree.root, tree.study, *cell)]
     return {Key("pretrain", *cell) for cell in begun if not tree.finished(*cell)}
 
 
@@ -57,7 +58,8 @@ def _catch_up(client: MlflowClient, experiment: Experiment, tree: Tree, keys: se
     """Log what the histories of `keys` have grown by since the last time."""
     live = {run.key: run for run in experiment.runs if "live" in run.tags}
     for key in sorted(keys):
-        run, found = live.get(key), _read(tree.pretrained(key.regime, key.seed))
+        folder = in_progress(tree.root, tree.study, key.regime, key.seed) or tree.pretrained(key.regime, key.seed)
+        run, found = live.get(key), _read(folder)
         if found is None:
             continue
         config, points = found

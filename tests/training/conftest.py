@@ -1,0 +1,31 @@
+"""The tiny study and its data, in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from collapselab.config.data import Digits
+from collapselab.config.study import Study, load_study
+from collapselab.data import digits
+from collapselab.data.dataset import Manifest, Split, channel_statistics
+
+STUDY = Path(__file__).parents[1] / "tiny.yaml"
+
+
+@pytest.fixture(scope="session")
+def study() -> Study:
+    return load_study(STUDY)
+
+
+@pytest.fixture(scope="session")
+def splits(study: Study) -> dict[str, Split]:
+    assert isinstance(study.data, Digits)
+    return digits.make(study.data)
+
+
+@pytest.fixture(scope="session")
+def manifest(splits: dict[str, Split]) -> Manifest:
+    mean, std = channel_statistics(splits["train"].images)
+    return Manifest("digits", "test", digits.CLASSES, 32, {n: len(s) for n, s in splits.items()}, {}, mean, std)
