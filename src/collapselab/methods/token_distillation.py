@@ -65,7 +65,7 @@ class TokenDistillation(Method):
     loss_layers: ClassVar[tuple[str, ...]] = ("student.logits", "teacher.logits")
     guards: ClassVar[tuple[Guard, ...]] = (
         Guard(
-            "teacher without gradient",
+            "stop-gradient on the teacher",
             parameter="teacher",
             off="sgd",
             expected={"student.logits": ["one-hot"], "teacher.logits": ["one-hot"]},
