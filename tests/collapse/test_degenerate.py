@@ -112,10 +112,13 @@ def test_no_shape_is_read_from_rounding(case: str) -> None:
 
 
 def poisoned(name: str, value: float) -> Evidence:
-    """Usual evidence with one entry of one array replaced. The whole, as built, may refuse it."""
+    """Usual evidence with one entry of one array, or of gradients, replaced. The whole, as built, may refuse it."""
     found = arrays(n=60, d=6)
     found[name] = found[name].copy()
-    found[name].flat[7] = value
+    if isinstance(found[name], dict):
+        found[name]["body.2"] = value
+    else:
+        found[name].flat[7] = value
     return evidence(found)
 
 
@@ -130,6 +133,11 @@ def test_nan_and_infinity_are_refused_by_each_metric_that_would_read_them(metric
         if name != "labels":
             with pytest.raises(UserError, match=r"NaN|infinity"):
                 found.compute(poisoned(name, value))
+
+
+def test_gradients_of_no_layer_are_refused() -> None:
+    with pytest.raises(UserError, match="one number for each weight layer"):
+        evidence(arrays(n=30, d=4) | {"gradient_norms": {}})
 
 
 def test_similarity_needs_the_same_images() -> None:

@@ -189,6 +189,13 @@ def test_ranks_stand_under_their_ceiling_when_images_are_few() -> None:
     assert values["effective_rank"] <= 5 + 1e-9
 
 
+def test_gradients_of_all_layers_are_one_long_vector_and_their_ratio_is_that_of_the_middle_layer() -> None:
+    norms, ratios = {"stem": 3.0, "head": 4.0}, {"a": 0.1, "b": 7.0, "c": 0.5}
+    values = compute_all(Evidence(sample=gaussian(9, 2), gradient_norms=norms, gradient_snrs=ratios))
+    assert values["gradient_norm"] == pytest.approx(5) and values["gradient_snr"] == 0.5
+    assert load_metrics()["gradient_norm"].images(Evidence(sample=gaussian(9, 2), gradient_norms=norms)) == 2
+
+
 def test_pairwise_measures_look_at_a_seeded_choice_of_images() -> None:
     z = gaussian(2500, 3)
     names = ("uniformity", "two_nn", "self_cluster_uncentred")

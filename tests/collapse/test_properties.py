@@ -72,7 +72,7 @@ OF_NO_FEATURE = {
     "mean_entropy",
 }
 OF_NO_FEATURE |= {"mutual_information", "position_information", "rank_ceiling", "softmax_images", "teacher_entropy"}
-OF_NO_FEATURE |= {"top_prototype_share", "used_prototypes"}
+OF_NO_FEATURE |= {"top_prototype_share", "used_prototypes", "gradient_norm", "gradient_snr"}
 
 Values = dict[str, float | None]
 seeds = st.integers(0, 10_000)
@@ -128,7 +128,7 @@ def test_shift(seed: int, offset: float) -> None:
 def test_the_order_of_the_images_never_counts(seed: int) -> None:
     found = random_arrays(seed)
     rows = np.random.default_rng(seed).permutation(len(found["sample"]))
-    still = ("prototypes", "position_probabilities")
+    still = ("prototypes", "position_probabilities", "gradient_norms", "gradient_snrs")
     shuffled = {name: value if name in still else value[rows] for name, value in found.items()}
     before, after = compute_all(evidence(found)), compute_all(evidence(shuffled))
     agree(after, before, set(before), rel=1e-6, abs=1e-9)
@@ -155,6 +155,7 @@ BOUNDS: dict[str, Bound] = {
     ),
     "used_prototypes distinct_prototypes": lambda n, d, k: (1, k),
     "kl_to_teacher nc1 cdnv lidar_trace spectral_drop directional_drop two_nn lid_mle": lambda n, d, k: (0, np.inf),
+    "gradient_norm gradient_snr": lambda n, d, k: (0, np.inf),
     "cluster_jump": lambda n, d, k: (1, np.inf),
     "clusters": lambda n, d, k: (1, 100),
     "variance_ratio": lambda n, d, k: (-1 / 3, np.inf),  # three views

@@ -17,8 +17,11 @@ def softmax(logits: Array) -> Array:
     return np.asarray(p / p.sum(-1, keepdims=True))
 
 
-def arrays(n: int = 120, d: int = 9, k: int = 7, seed: int = 0, dtype: Any = np.float64) -> dict[str, Array]:
-    """Correlated features around a mean, five of them in each class; views, tokens and softmaxes that have to do with them."""
+def arrays(n: int = 120, d: int = 9, k: int = 7, seed: int = 0, dtype: Any = np.float64) -> dict[str, Any]:
+    """Correlated features around a mean, five of them in each class; views, tokens and softmaxes that have to do with them.
+
+    Arrays, but for gradients, which are of five weight layers.
+    """
     rng = np.random.default_rng(seed)
     mixing = rng.standard_normal((d, d)) * np.arange(1, d + 1) ** -0.5
     labels = rng.permutation(np.arange(n) % max(2, n // 5))
@@ -40,10 +43,12 @@ def arrays(n: int = 120, d: int = 9, k: int = 7, seed: int = 0, dtype: Any = np.
         "teacher": softmax(4 * rng.standard_normal((n, k))),
         "entropies": token_entropies,
         "position_probabilities": softmax(0.5 * rng.standard_normal((6, k))),
+        "gradient_norms": {f"body.{layer}": float(norm) for layer, norm in enumerate(rng.uniform(0, 2, 5))},
+        "gradient_snrs": {f"body.{layer}": float(ratio) for layer, ratio in enumerate(rng.uniform(0, 9, 4), 1)},
     }
 
 
-def evidence(found: dict[str, Array]) -> Evidence:
+def evidence(found: dict[str, Any]) -> Evidence:
     rest = {name: value for name, value in found.items() if name != "raw_tokens"}
     tokens = TokenSums.of(found["raw_tokens"]) if "raw_tokens" in found else None
     return Evidence(**rest, tokens=tokens)

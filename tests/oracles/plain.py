@@ -520,6 +520,28 @@ def cka_to_base(sample: Array, base: Array) -> float:
     return cka(sample, base)
 
 
+# Gradients
+
+
+def gradient_averages(gradients: list[Array]) -> tuple[float, float]:
+    """(norm, signal-to-noise) of one layer after the last of its gradients, each a vector: by weights that sum to one."""
+    weights = np.array([0.9**age for age in reversed(range(len(gradients)))])
+    weights = weights / weights.sum()
+    mean = sum(w * numbers(g) for w, g in zip(weights, gradients, strict=True))
+    square = sum(w * (numbers(g) @ numbers(g)) for w, g in zip(weights, gradients, strict=True))
+    noise = sum(w * ((numbers(g) - mean) ** 2).sum() for w, g in zip(weights, gradients, strict=True))
+    signal = mean @ mean - (weights @ weights) * square  # what noise alone would leave in the mean, taken away
+    return float(np.sqrt(square)), float(max(0, signal) / noise) if len(gradients) > 1 else np.inf
+
+
+def gradient_norm(gradient_norms: dict[str, float]) -> float:
+    return float(np.linalg.norm(list(gradient_norms.values())))
+
+
+def gradient_snr(gradient_snrs: dict[str, float]) -> float:
+    return float(np.median(list(gradient_snrs.values())))
+
+
 HELPERS = {
     "numbers",
     "spread",
@@ -530,6 +552,7 @@ HELPERS = {
     "from_median",
     "excess",
     "neighbour_distances",
+    "gradient_averages",
 }
 HELPERS |= {"local_dimensions", "clustered", "scatters", "lidar_matrix", "by_class", "sums_of_squares", "cka"}
 ORACLES: dict[str, Callable[..., float]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -87,6 +88,9 @@ class Evidence:
         prototypes: [K, D], weights of the last layer before the softmax.
         start: [N, d], the layer at random initialisation, for the same images.
         base: [N, b], the representation, for the same images.
+        gradient_norms: weight layer -> sqrt(E ||g||^2), and
+        gradient_snrs: weight layer -> signal-to-noise of its gradients, as `training.gradients` defines both. They are of the
+            whole network, whatever the layer: a snapshot has them at the representation. Never empty.
     """
 
     sample: NDArray[Any]
@@ -100,6 +104,8 @@ class Evidence:
     prototypes: NDArray[Any] | None = None
     start: NDArray[Any] | None = None
     base: NDArray[Any] | None = None
+    gradient_norms: Mapping[str, float] | None = None
+    gradient_snrs: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         """Shapes that fit each other; entropies follow from probabilities. Raises UserError."""
@@ -121,6 +127,9 @@ class Evidence:
             object.__setattr__(self, "entropies", _entropies(self.probabilities))
         if self.teacher is not None and (self.probabilities is None or self.teacher.shape != self.probabilities.shape):
             raise UserError("the teacher's probabilities must be of the same images and prototypes as the layer's own")
+        for gradients in (self.gradient_norms, self.gradient_snrs):
+            if gradients is not None and not (gradients and np.isfinite(list(gradients.values())).all()):
+                raise UserError("gradients must be one number for each weight layer, without NaN or infinity")
 
     def has(self, need: str) -> bool:
         return getattr(self, need) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from collapselab.runs import Run
 
 DRAWS = 40  # bootstrap samples behind each severity's interval
 Row = tuple[int, str, str, Value, int, int, str, str]  # step, layer, metric, value, n, d, view, mode
+Gradient = tuple[int, str, float, float | None]  # step, weight layer, norm, signal-to-noise
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Measured:
         severities: layer -> kind -> severity at each step, [S]; NaN where a step could not be judged.
         spectra: layer -> covariance eigenvalues, descending, [steps, d]; `layer@tokens` over all token outputs,
             `layer@shuffled` [1, d] at the last step with each column permuted over images: no correlation left.
+        gradients: of each weight layer at every step after the first, in the network's order.
         steps: of the snapshots, [S].
         diagnosis: of the last snapshot, against the first.
         factors: layer -> factor -> what became of it (`factors.judge`); empty where the data set records none.
@@ -42,6 +44,7 @@ class Measured:
     rows: list[Row]
     severities: dict[str, dict[str, NDArray[np.float64]]]
     spectra: dict[str, NDArray[np.float64]]
+    gradients: list[Gradient]
     steps: NDArray[np.int64]
     diagnosis: Diagnosis
     factors: dict[str, dict[str, dict[str, Any]]]
@@ -54,6 +57,7 @@ def measure(run: Run, data: DataBaseline) -> Measured:
     """
     first, last = (read_snapshot(run.snapshots()[at]) for at in (0, -1))
     rows: list[Row] = []
+    gradients: list[Gradient] = []
     steps: list[int] = []
     spectra: dict[str, list[NDArray[np.float64]]] = {}
     judged: list[dict[str, dict[str, float]]] = []
@@ -66,6 +70,7 @@ def measure(run: Run, data: DataBaseline) -> Measured:
         judged.append({layer: _severities(Values(found), start[layer]) for layer, found in values.items()})
         for layer, evidence in snapshot.layers.items():
             rows += _rows(snapshot.step, layer, evidence, values[layer])
+            gradients += _gradients(snapshot.step, evidence)
         for layer, eigenvalues in _spectra(snapshot).items():
             spectra.setdefault(layer, []).append(eigenvalues)
     stacked = {layer: np.stack(values) for layer, values in spectra.items()}
@@ -74,6 +79,7 @@ def measure(run: Run, data: DataBaseline) -> Measured:
         rows=rows,
         severities=_over_steps(judged),
         spectra=stacked | {f"{layer}@shuffled": _shuffled(evidence) for layer, evidence in last.layers.items()},
+        gradients=gradients,
         steps=np.array(steps),
         diagnosis=diagnose(
             last.beside(first),
@@ -110,18 +116,21 @@ def _rows(step: int, layer: str, evidence: Evidence, values: Mapping[str, Value]
     """Every metric of one layer, with the number of images and dimensions, the view and the mode that it was taken from."""
     found, d = load_metrics(), evidence.sample.shape[1]
     return [
-        (
-            step,
-            layer,
-            name,
-            value,
-            found[name].images(evidence),
-            d,
-            "augmented" if "views" in found[name].needs else "clean",
-            "eval",
-        )
+        (step, layer, name, value, found[name].images(evidence), d, *_seen(found[name].needs))
         for name, value in values.items()
     ]
+
+
+def _seen(needs: Sequence[str]) -> tuple[str, str]:
+    """(view, mode): gradients are those of training steps."""
+    if "gradient_norms" in needs or "gradient_snrs" in needs:
+        return "augmented", "train"
+    return "augmented" if "views" in needs else "clean", "eval"
+
+
+def _gradients(step: int, evidence: Evidence) -> list[Gradient]:
+    ratios = evidence.gradient_snrs or {}
+    return [(step, layer, norm, ratios.get(layer)) for layer, norm in (evidence.gradient_norms or {}).items()]
 
 
 def _spectra(snapshot: Snapshot) -> dict[str, NDArray[np.float64]]:

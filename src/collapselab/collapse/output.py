@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from collapselab.collapse.baseline import DataBaseline
 from collapselab.collapse.measure import Measured
-from collapselab.collapse.registry import load_metrics
+from collapselab.collapse.registry import Value, load_metrics
 from collapselab.collapse.timing.timeline import ALARM_HEADER, timelines
 from collapselab.files import save_arrays, write_csv, write_json
 
@@ -20,7 +20,7 @@ SCHEMA = 2
 
 
 def write(folder: Path, regimes: Mapping[str, Sequence[Measured]], knn: Mapping[str, Any], data: DataBaseline) -> None:
-    """metrics.csv, severities.csv, alarms.csv, specs.json, spectra.safetensors and diagnosis.json.
+    """metrics.csv, gradients.csv, severities.csv, alarms.csv, specs.json, spectra.safetensors and diagnosis.json.
 
     Args:
         knn: what knn.json holds, whose curves the onsets are set beside.
@@ -29,6 +29,7 @@ def write(folder: Path, regimes: Mapping[str, Sequence[Measured]], knn: Mapping[
     cells = [cell for measured in regimes.values() for cell in measured]
     header = ("regime", "seed", "step", "layer", "metric", "value", "n", "d", "view", "mode")
     write_csv(folder / "metrics.csv", header, _metric_rows(cells))
+    write_csv(folder / "gradients.csv", ("regime", "seed", "step", "layer", "norm", "snr"), _gradient_rows(cells))
     write_csv(folder / "severities.csv", ("regime", "seed", "step", "layer", "kind", "severity"), _severity_rows(cells))
     specs = {name: {"needs": entry.needs} | asdict(entry.spec) for name, entry in sorted(load_metrics().items())}
     write_json(folder / "specs.json", specs)
@@ -47,10 +48,20 @@ def write(folder: Path, regimes: Mapping[str, Sequence[Measured]], knn: Mapping[
 
 def _metric_rows(cells: Sequence[Measured]) -> list[tuple[Any, ...]]:
     return [
-        (cell.run.regime, cell.run.seed, *row[:3], "" if row[3] is None else f"{row[3]:.9g}", *row[4:])
-        for cell in cells
-        for row in cell.rows
+        (cell.run.regime, cell.run.seed, *row[:3], _number(row[3]), *row[4:]) for cell in cells for row in cell.rows
     ]
+
+
+def _gradient_rows(cells: Sequence[Measured]) -> list[tuple[Any, ...]]:
+    return [
+        (cell.run.regime, cell.run.seed, step, layer, _number(norm), _number(snr))
+        for cell in cells
+        for step, layer, norm, snr in cell.gradients
+    ]
+
+
+def _number(value: Value) -> str:
+    return "" if value is None else f"{value:.9g}"
 
 
 def _severity_rows(cells: Sequence[Measured]) -> list[tuple[Any, ...]]:

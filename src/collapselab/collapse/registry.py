@@ -43,7 +43,7 @@ class Metric:
     compute: Callable[[Evidence], Value] = field(repr=False)
 
     def images(self, evidence: Evidence) -> int:
-        """How many images the value is taken from."""
+        """How many images the value is taken from; how many weight layers, if it is of gradients."""
         need = self.needs[0]
         if need == "views":
             return len(evidence.view_rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,19 @@ def read_snapshot(path: Path) -> Snapshot:
     if not names or about["representation"] not in names:
         raise UserError(f"{path} holds no features of the layer {about['representation']}: it is no whole snapshot")
     layers = {name: _evidence(arrays, name) for name in names}
+    weights = about.get("weight_layers", [])  # features that came from elsewhere have none
+    layers[about["representation"]] = replace(
+        layers[about["representation"]],
+        gradient_norms=_gradients(arrays, "norm", weights),
+        gradient_snrs=_gradients(arrays, "snr", weights),
+    )
     return Snapshot(int(about["step"]), about["representation"], tuple(about["loss_layers"]), layers)
+
+
+def _gradients(arrays: Arrays, what: str, layers: Sequence[str]) -> dict[str, float] | None:
+    """Weight layer -> value, in the network's order; None where no layer has one."""
+    found = {layer: arrays.get(f"gradient/{what}/{layer}") for layer in layers}
+    return {layer: float(value[0]) for layer, value in found.items() if value is not None} or None
 
 
 def _evidence(arrays: Arrays, layer: str) -> Evidence:

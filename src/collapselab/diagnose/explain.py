@@ -30,6 +30,8 @@ NEEDS = {
     "prototypes": "the prototypes' weights",
     "start": "the same images at random initialisation",
     "base": "the same images' representation",
+    "gradient_norms": "a snapshot of training, which holds its gradients",
+    "gradient_snrs": "a snapshot of training, which holds its gradients",
 }
 
 

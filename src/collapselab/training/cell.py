@@ -22,6 +22,7 @@ from collapselab.methods import METHODS, build
 from collapselab.methods.base import Method
 from collapselab.randomness import torch_seed
 from collapselab.training.checkpoints import Checkpoint, Checkpoints
+from collapselab.training.gradients import GradientStatistics
 from collapselab.training.history import History
 from collapselab.training.loop import NotFinite, Trainer
 from collapselab.training.replay import write_step
@@ -154,10 +155,10 @@ def run_cell(
         write_features(out / "features-initial.safetensors", method, evaluated, normalise, step=0)
     at = due(snapshots, steps, len(loader))
 
-    def record(step: int, epoch: int) -> None:
+    def record(step: int, epoch: int, gradients: GradientStatistics) -> None:
         if step in at:
             path = out / "snapshots" / f"step-{step:06d}.safetensors"
-            write_snapshot(path, method, probe, normalise, snapshots.modes, step, epoch)
+            write_snapshot(path, method, probe, normalise, snapshots.modes, step, epoch, gradients)
 
     with History(out / "history.csv", found.history if found else b"") as history:
         trainer = Trainer(config, cell.seed, method, loader, history, record, advance, checkpoints)

@@ -5,6 +5,7 @@ the step. A checkpoint is one npz file, `step-000120.npz`: it streams to the dis
 
 - `method/NAME`: weights and buffers, EMA networks, centres and queues among them.
 - `optimiser/PARAMETER/NAME`: the optimiser's state of each parameter, counted in the order of its groups.
+- `gradients/NAME`: the averages of the gradients.
 - `history`: the rows of history.csv so far, as bytes.
 """
 
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from collapselab.files import Arrays, replacing
 from collapselab.methods.base import Method
+from collapselab.training.gradients import GradientStatistics
 
 KEPT = 2
 EVERY = 15.0  # seconds of work that a kill may cost at most
@@ -94,9 +96,9 @@ def _whole(path: Path) -> bool:
         return False
 
 
-def collect(method: Method, optimiser: torch.optim.Optimizer) -> Arrays:
-    """The state of both, as arrays under the keys above."""
-    arrays = collect_method(method)
+def collect(method: Method, optimiser: torch.optim.Optimizer, gradients: GradientStatistics) -> Arrays:
+    """The state of all three, as arrays under the keys above."""
+    arrays = collect_method(method) | {f"gradients/{name}": _array(value) for name, value in gradients.state().items()}
     for number, state in optimiser.state_dict()["state"].items():
         arrays |= {f"optimiser/{number}/{name}": _array(value) for name, value in state.items() if value is not None}
     return arrays
@@ -106,9 +108,10 @@ def collect_method(method: Method) -> Arrays:
     return {f"method/{name}": _array(value) for name, value in method.state_dict().items()}
 
 
-def restore(arrays: Arrays, method: Method, optimiser: torch.optim.Optimizer) -> None:
-    """Bring a freshly built method and optimiser to the state that `collect` saw, memory layouts included."""
+def restore(arrays: Arrays, method: Method, optimiser: torch.optim.Optimizer, gradients: GradientStatistics) -> None:
+    """Bring all three, freshly built, to the state that `collect` saw, memory layouts included."""
     restore_method(arrays, method)
+    gradients.restore({name: torch.from_numpy(value) for name, value in _under("gradients/", arrays).items()})
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in _under("optimiser/", arrays).items():

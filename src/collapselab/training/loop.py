@@ -14,6 +14,7 @@ from collapselab.data.loader import Batch, Loader
 from collapselab.methods.base import Method, Progress, Views
 from collapselab.randomness import torch_seed
 from collapselab.training.checkpoints import Checkpoint, Checkpoints, collect, restore
+from collapselab.training.gradients import GradientStatistics
 from collapselab.training.history import History
 from collapselab.training.interruption import Interrupted, listening
 from collapselab.training.schedules import build_optimiser, learning_rate, set_rate
@@ -32,7 +33,7 @@ class Trainer:
     """One run: everything that a step changes, and what is done after each.
 
     Attributes:
-        record: called with (step, epoch) at step 0 and after each step; writes the snapshots that are due.
+        record: called with (step, epoch, gradients) at step 0 and after each step; writes the snapshots that are due.
         advance: called with (step, steps) after each step, for progress.
         checkpoints: where the state is saved at each epoch's end and every few seconds; None keeps none.
     """
@@ -42,12 +43,13 @@ class Trainer:
     method: Method
     loader: Loader
     history: History
-    record: Callable[[int, int], None]
+    record: Callable[[int, int, GradientStatistics], None]
     advance: Callable[[int, int], None]
     checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:
         self.optimiser = build_optimiser(self.method, self.config.optimiser)
+        self.gradients = GradientStatistics(self.method)
         self.step = 0
         self.steps = self.config.epochs * len(self.loader)
 
@@ -59,10 +61,10 @@ class Trainer:
             Interrupted: after SIGTERM or Ctrl-C, between two steps, when the state is saved.
         """
         if start:
-            restore(start.arrays, self.method, self.optimiser)
+            restore(start.arrays, self.method, self.optimiser, self.gradients)
             self.step = start.step
         else:
-            self.record(0, 0)
+            self.record(0, 0, self.gradients)
         per_epoch = len(self.loader)
         with listening() as signalled:
             for epoch in range(self.step // per_epoch, self.config.epochs):
@@ -79,7 +81,7 @@ class Trainer:
         if self.step % len(self.loader) == 0:
             self.method.after_epoch()
         self.history.append({"step": self.step, "epoch": epoch + 1, "learning_rate": rate} | terms | recorded)
-        self.record(self.step, epoch + 1)
+        self.record(self.step, epoch + 1, self.gradients)
         self.advance(self.step, self.steps)
 
     def _descend(self, batch: Batch) -> dict[str, float]:
@@ -91,6 +93,7 @@ class Trainer:
             raise NotFinite(self.step + 1, values["loss"], views)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(losses["loss"])
+        self.gradients.update()
         self.optimiser.step()
         return values
 
@@ -98,7 +101,8 @@ class Trainer:
         due = self.checkpoints is not None and (self.checkpoints.due() or self.step % len(self.loader) == 0)
         if self.checkpoints and (due or signal is not None):
             history = np.frombuffer(self.history.content(), np.uint8)
-            self.checkpoints.save(self.step, collect(self.method, self.optimiser) | {"history": history})
+            state = collect(self.method, self.optimiser, self.gradients)
+            self.checkpoints.save(self.step, state | {"history": history})
         if signal is not None:
             saved = "and saved" if self.checkpoints else "and not saved"
             raise Interrupted(f"stopped after step {self.step} of {self.steps} {saved}", signal)

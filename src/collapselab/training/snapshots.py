@@ -14,8 +14,11 @@ one step. Keys are `mode/view/token/layer`:
     - `entropy`: entropy of each token's softmax, averaged over an image's tokens, [N], nats.
 - layer: the method's own name, for example `representation`, `embedding`, `student.logits`.
 
-Beside them stand `labels` [N] and `bank` (1 where an image answers k-NN queries, 0 where it asks). The
-metadata holds schema, step, epoch, method, the layer that evaluation reads, and the layers that the loss acts on.
+Beside them stand `labels` [N] and `bank` (1 where an image answers k-NN queries, 0 where it asks), and what
+`training.gradients` knows of each weight layer, [1] float64: `gradient/norm/<layer>`, absent at step 0, and
+`gradient/snr/<layer>`, absent there, at step 1 and where gradients don't vary. A weight layer is a module that owns trainable
+parameters, by its dotted name in the method, for example `backbone.blocks.0.conv1`. The metadata holds schema, step, epoch,
+method, the layer that evaluation reads, the layers that the loss acts on, and the weight layers in the network's order.
 
 `features-initial.safetensors` and `features-final.safetensors` hold `split/layer` for the whole train and test images, one
 vector an image, at the layers that the method's `evaluated` names, with `split/labels`.
@@ -24,7 +27,7 @@ vector an image, at the layers that the method's `evaluated` names, with `split/
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,7 @@ from collapselab.errors import UserError
 from collapselab.files import save_arrays
 from collapselab.methods.base import Method, Softmax
 from collapselab.randomness import uniforms
+from collapselab.training.gradients import GradientStatistics
 
 SCHEMA = 1
 CHUNK = 256  # images a forward pass: bounds memory, and the same for every caller so that bytes agree
@@ -114,32 +118,33 @@ def due(config: Snapshots, steps: int, per_epoch: int) -> set[int]:
 
 
 @contextmanager
-def evaluating(method: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradient inside, the previous mode afterwards."""
+def _in_mode(method: nn.Module, *, train: bool) -> Iterator[None]:
+    """One mode for all modules and no gradient inside, the previous modes afterwards."""
     modes = [(module, module.training) for module in method.modules()]
-    method.eval()
+    method.train(train)
     try:
         with torch.no_grad():
             yield
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def evaluating(method: nn.Module) -> AbstractContextManager[None]:
+    """Eval mode and no gradient inside, the previous mode afterwards."""
+    return _in_mode(method, train=False)
 
 
 @contextmanager
 def in_train_mode(method: nn.Module) -> Iterator[None]:
     """Train mode and no gradient inside: dropout and batch statistics. Buffers, such as running means, are put back."""
     buffers = [(buffer, buffer.clone()) for buffer in method.buffers()]
-    modes = [(module, module.training) for module in method.modules()]
-    method.train()
     try:
-        with torch.no_grad():
+        with _in_mode(method, train=True):
             yield
     finally:
         for buffer, before in buffers:
             buffer.copy_(before)
-        for module, mode in modes:
-            module.training = mode
 
 
 def snapshot(
@@ -171,7 +176,14 @@ def _seen(method: Method, probe: Probe, normalise: Normalisation) -> dict[str, T
 
 
 def write_snapshot(
-    path: Path, method: Method, probe: Probe, normalise: Normalisation, modes: Sequence[str], step: int, epoch: int
+    path: Path,
+    method: Method,
+    probe: Probe,
+    normalise: Normalisation,
+    modes: Sequence[str],
+    step: int,
+    epoch: int,
+    gradients: GradientStatistics,
 ) -> None:
     about = {
         "schema": SCHEMA,
@@ -180,8 +192,9 @@ def write_snapshot(
         "method": method.name,
         "representation": method.representation,
         "loss_layers": list(method.loss_layers),
+        "weight_layers": gradients.layers,
     }
-    save_arrays(path, snapshot(method, probe, normalise, modes), about)
+    save_arrays(path, snapshot(method, probe, normalise, modes) | gradients.arrays(), about)
 
 
 def write_features(
