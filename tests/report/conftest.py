@@ -67,6 +67,7 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
         "regimes": {},
     }
     rows: list[tuple[Any, ...]] = []
+    gradients: list[tuple[Any, ...]] = []
     severities: list[tuple[Any, ...]] = []
     arrays: dict[str, Any] = {}
     for name, entry in REGIMES.items():
@@ -76,12 +77,14 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
             linear["regimes"].setdefault(name, []).append({"seed": seed, "layers": _knn(seed, entry)["layers"]})
             diagnosis["regimes"].setdefault(name, []).append(_diagnosis(seed, entry))
             rows += _metrics(name, seed, entry)
+            gradients += _gradients(name, seed)
             severities += _severities(name, seed, entry)
             arrays |= _spectra(name, seed, entry)
     write_json(folder / "knn.json", knn)
     write_json(folder / "linear_probe.json", linear)
     write_json(folder / "collapse" / "diagnosis.json", diagnosis)
     write_csv(folder / "collapse" / "metrics.csv", ("regime", "seed", "step", "layer", "metric", "value"), rows)
+    write_csv(folder / "collapse" / "gradients.csv", ("regime", "seed", "step", "layer", "norm", "snr"), gradients)
     write_csv(
         folder / "collapse" / "severities.csv", ("regime", "seed", "step", "layer", "kind", "severity"), severities
     )
@@ -159,6 +162,12 @@ def _metrics(name: str, seed: int, entry: dict[str, Any]) -> list[tuple[Any, ...
             } | softmax  # fmt: skip
             rows += [(name, seed, step, layer, metric, value) for metric, value in values.items()]
     return rows
+
+
+def _gradients(name: str, seed: int) -> list[tuple[Any, ...]]:
+    """Layers whose norms are 3 and 4 times 1 / step."""
+    layers = {"backbone.stem": 3, "backbone.blocks.0": 4, "projector.0": 1 + seed}
+    return [(name, seed, step, layer, size / step, "") for step in STEPS[1:] for layer, size in layers.items()]
 
 
 def _spectra(name: str, seed: int, entry: dict[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,13 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Near 0, images cannot be told from augmentation noise. It depends on the augmentation, so it is read "
         "against the same regime's step 0. Values below 0.01 are drawn there.",
     ),
+    "gradients": (
+        "Gradient norms",
+        "Root mean square norm of the gradient over the last ten steps or so, from the first step to the last, on shared "
+        "axes: of each part of the network, and thin of every weight layer in it. Where they vanish with the loss at "
+        "its least, nothing leads out of a collapse again. What counts is the course within a regime: the scale is the loss's. "
+        "Values below 1e-8 are drawn there. The signal-to-noise of each layer stands beside its norm in gradients.csv.",
+    ),
     "token-spectra": (
         "Spectra of all token outputs, student and teacher",
         "The founding notebook's figure: log eigenvalues of the covariance of all token outputs, here in eval mode,"

@@ -15,6 +15,7 @@ NOTICED = 0.1  # severity from which a kind is drawn
 POINTS = 100  # of a curve that is drawn or written, at most
 CEILING = "highest attainable, min(N - 1, d)"
 SMALLEST = 1e-20  # eigenvalues below it are written as it: a logarithm has to end somewhere
+SMALLEST_GRADIENT = 1e-8  # norms below it are drawn at it: next to others they move no weight
 DEEPEST = -16.0  # log10 of eigenvalues below it are drawn at it: no more than rounding noise lies there
 
 
@@ -85,6 +86,7 @@ def charts(results: Results) -> list[Chart]:
         effective_rank,
         entropy_rank,
         variance_ratio,
+        gradients,
         token_spectra,
     )
     made = [maker(results) for maker in makers]
@@ -195,6 +197,36 @@ def variance_ratio(results: Results) -> Chart:
     return Chart(
         "variance-ratio", "step", "variance ratio", _layer_panels(results, "variance_ratio"), scale="log", floor=1e-2
     )
+
+
+def gradients(results: Results) -> Chart:
+    """Each part of the network as a whole, the weight layers in it thin."""
+    parts = list(dict.fromkeys(_part(layer) for run in results.runs for layer in run.gradients))
+    panels = []
+    for regime, runs in results.regimes.items():
+        found: dict[str, list[Line]] = {}
+        for layer in runs[0].gradients:
+            line = _line(layer, [run.gradients[layer] for run in runs], parts.index(_part(layer)))
+            found.setdefault(_part(layer), []).append(line)
+        wholes = [_together(part, layers) for part, layers in found.items()]
+        if wholes:
+            panels.append(
+                _panel(regime, runs, wholes, [], baselines=[line for lines in found.values() for line in lines])
+            )
+    return Chart(
+        "gradients", "step", "gradient norm", panels, baseline="single layers", scale="log", floor=SMALLEST_GRADIENT
+    )
+
+
+def _part(layer: str) -> str:
+    """The part of a method that a weight layer belongs to: backbone, projector, student ..."""
+    return layer.partition(".")[0]
+
+
+def _together(label: str, layers: Sequence[Line]) -> Line:
+    """Norm of the gradients of several layers: the root of the sum of their squares."""
+    norms = np.sqrt(sum(line.values**2 for line in layers))
+    return Line(label, layers[0].x, norms, layers[0].colour, layers[0].dash)
 
 
 def token_spectra(results: Results) -> Chart:

@@ -18,7 +18,7 @@ from collapselab.runs import runs as cells
 Floats = NDArray[np.float64]
 TOKENS = "@tokens"  # suffix of a layer whose spectrum is taken over all token outputs
 SHUFFLED = "@shuffled"  # suffix of a layer whose spectrum is taken after each column was permuted over images
-COLLAPSE = ("metrics.csv", "severities.csv", "alarms.csv", "spectra.safetensors", "diagnosis.json")
+COLLAPSE = ("metrics.csv", "gradients.csv", "severities.csv", "alarms.csv", "spectra.safetensors", "diagnosis.json")
 NOT_TERMS = ("step", "epoch", "learning_rate", "ema", "loss")  # columns of history.csv that are no term of the loss
 
 
@@ -37,6 +37,7 @@ class Run:
     Attributes:
         history: column of history.csv -> values, one a step.
         metrics: layer -> metric -> values over snapshots.
+        gradients: weight layer -> norm of its gradient over snapshots, in the network's order.
         severities: layer -> kind -> severity over snapshots.
         spectra: layer (and layer@tokens, layer@shuffled) -> covariance eigenvalues [S, d], descending, over snapshots.
         knn, linear: the run's entries of knn.json and linear_probe.json; diagnosis: of diagnosis.json.
@@ -47,6 +48,7 @@ class Run:
     config: Mapping[str, Any]
     history: Mapping[str, Floats]
     metrics: Mapping[str, Mapping[str, Series]]
+    gradients: Mapping[str, Series]
     severities: Mapping[str, Mapping[str, Series]]
     spectra: Mapping[str, Floats]
     knn: Mapping[str, Any]
@@ -71,9 +73,9 @@ class Run:
         return float(series.values[-1]) if series else float("nan")
 
     def first(self, layer: str, metric: str) -> float:
-        """The same at random initialisation."""
+        """The same at random initialisation; NaN where the metric is not defined before the first step."""
         series = self.metric(layer, metric)
-        return float(series.values[0]) if series else float("nan")
+        return float(series.values[0]) if series and series.steps[0] == 0 else float("nan")
 
     def score(self, table: str, when: str) -> float:
         """Accuracy on test images, 0 to 1, at the representation; `table` is knn or linear, `when` initial or final."""
@@ -143,6 +145,7 @@ def gather(params: dict[str, Any], root: Path = Path()) -> Results:
     folder = root / "runs" / str(params["study"])
     tables = {name: read_json(folder / f"{name}.json") for name in ("knn", "linear_probe", "collapse/diagnosis")}
     metrics = _curves(folder / "collapse" / "metrics.csv", "metric", "value")
+    gradients = _gradients(folder / "collapse" / "gradients.csv")
     severities = _curves(folder / "collapse" / "severities.csv", "kind", "severity")
     spectra = load_arrays(folder / "collapse" / "spectra.safetensors")
     regimes: dict[str, list[Run]] = {}
@@ -154,6 +157,7 @@ def gather(params: dict[str, Any], root: Path = Path()) -> Results:
             config=cell.config,
             history=_history(cell.folder / "history.csv"),
             metrics=metrics.get((cell.regime, cell.seed), {}),
+            gradients=gradients.get((cell.regime, cell.seed), {}),
             severities=severities.get((cell.regime, cell.seed), {}),
             spectra=_spectra(spectra, folder / "collapse" / "spectra.safetensors", cell),
             knn=knn,
@@ -208,6 +212,15 @@ def _curves(path: Path, name: str, value: str) -> dict[tuple[str, int], dict[str
         cell: {layer: {curve: _series(pairs) for curve, pairs in found.items()} for layer, found in layers.items()}
         for cell, layers in points.items()
     }
+
+
+def _gradients(path: Path) -> dict[tuple[str, int], dict[str, Series]]:
+    """(regime, seed) -> weight layer -> norm over steps."""
+    points: dict[tuple[str, int], dict[str, list[tuple[float, float]]]] = {}
+    for row in read_csv(path):
+        layers = points.setdefault((row["regime"], int(row["seed"])), {})
+        layers.setdefault(row["layer"], []).append((float(row["step"]), number(row["norm"])))
+    return {cell: {layer: _series(pairs) for layer, pairs in layers.items()} for cell, layers in points.items()}
 
 
 def _series(pairs: list[tuple[float, float]]) -> Series:

@@ -25,6 +25,6 @@ def spectra(path: Path, regime: str, seed: str, config: dict[str, Any], verdict:
     from collapselab.report.inputs import Results, Run
 
     diagnosis = {"verdict": verdict}
-    run = Run(regime, int(seed), config, {}, {}, {}, arrays, {}, {}, diagnosis)
+    run = Run(regime, int(seed), config, {}, {}, {}, {}, arrays, {}, {}, diagnosis)
     results = Results("", {}, {}, {f"{regime}, seed {seed}": [run]}, {}, {}, [], {}, [], "")
     return figures.draw(charts.spectra(results)).decode()
