@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from tests.oracles.plain import gradient_averages
-from tests.training.test_training import STUDY, run
+from tests.training.conftest import STUDY
+from tests.training.test_training import run
 from torch import Tensor, nn
 
 from collapselab.collapse.snapshot import read_snapshot
