@@ -37,6 +37,20 @@ def put(params: dict[str, Any], key: str, value: object) -> None:
     params[last] = value
 
 
+def test_a_preset_fills_what_is_left_out_and_shows_in_the_resolved_config(
+    params: dict[str, Any], tmp_path: Path
+) -> None:
+    def resolved(**keys: object) -> Any:
+        put(params, "regimes.distillation", {**params["regimes"]["distillation"], **keys})
+        return load(params, tmp_path).regimes["distillation"].model_dump(mode="json")
+
+    assert resolved()["ema"] == {"start": 0.996, "end": 1.0, "half_life": None}
+    scaled = resolved(preset="scaled")
+    assert (scaled["preset"], scaled["ema"]) == ("scaled", {"start": None, "end": None, "half_life": 0.05})
+    own = {"start": 0.5, "end": 0.9}
+    assert resolved(preset="scaled", ema=own)["ema"] == own | {"half_life": None}
+
+
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_study_is_valid_and_carries_its_files_name(path: Path) -> None:
     assert load_study(path).study == path.stem
@@ -58,6 +72,10 @@ def test_every_study_is_valid_and_carries_its_files_name(path: Path) -> None:
         ("regimes.distillation.backbone", "resnet", r"backbone = 'resnet': a resnet, but token_distillation needs a vit"),
         ("regimes.simsiam.batch_size", 1000, r"batch_size = 1000: larger than data\.train = 160"),
         ("regimes.Sim Siam", {"method": "simsiam"}, r"regimes\.Sim Siam"),
+        ("regimes.simsiam.preset", "scaled", r"preset = 'scaled': no default of simsiam depends on a run's length; leave it out"),
+        ("regimes.distillation.ema", {"start": 0.9}, r"ema = .*give `start` and `end`, or `half_life` alone"),
+        ("regimes.distillation.ema", {"start": 0.9, "end": 1, "half_life": 0.1}, r"give `start` and `end`, or `half_life` alone"),
+        ("regimes.distillation.ema", {"half_life": 0}, r"ema\.half_life = 0: should be greater than 0"),
         ("data.source", "cifar", r"data\.source = 'cifar': unknown; did you mean `cifar10`\? Allowed: cifar10, digits, folder"),
         ("data.size", [22, 14], r"data\.size = \[22, 14\]: the low end 22 lies above the high end 14"),
         ("data.noise", 3, r"data\.noise = 3: should be less than or equal to 1"),

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from collapselab.config.training import ResNet, ViT
+from collapselab.config.training import EMA, ResNet, ViT
 from collapselab.data.loader import Batch
 from collapselab.methods import METHODS, build, simclr, simsiam, supervised, token_distillation, vicreg
-from collapselab.methods.base import Method, Progress, Softmax, cosine_between, move_towards
+from collapselab.methods.base import Method, Progress, Softmax
+from collapselab.methods.momentum import cosine_between, kept, move_towards
 
 RESNET = ResNet(architecture="resnet", widths=[4, 8], blocks=[1, 1], stem_stride=2)
 VIT = ViT(architecture="vit", patch=8, width=16, depth=1, heads=2, mlp=32, dropout=0.1)
@@ -191,7 +192,7 @@ def test_uniform_outputs_sit_at_ln_k() -> None:
 @pytest.mark.parametrize("teacher", ["sgd", "frozen", "copy", "ema"])
 def test_each_teacher_moves_as_it_says(teacher: str) -> None:
     method = method_of(
-        CONFIGS["token_distillation"].model_copy(update={"teacher": teacher, "ema_start": 0.9, "ema_end": 0.9})
+        CONFIGS["token_distillation"].model_copy(update={"teacher": teacher, "ema": EMA(start=0.9, end=0.9)})
     )
     start = [p.clone() for p in method.teacher.parameters()]
     losses = method.loss(method(method.views(batch_for(method))))
@@ -251,6 +252,10 @@ def test_ema_and_its_schedule() -> None:
     expected = 0.7 * a.weight + 0.3 * b.weight
     move_towards(a, b, 0.7)
     torch.testing.assert_close(a.weight, expected)
+    assert kept(EMA(start=0.996, end=1.0), Progress(5, 10)) == pytest.approx(0.998)
+    halved = EMA(half_life=0.2)  # after a fifth of the run, half of the average is new, whatever its length
+    for steps in (10, 1000):
+        assert kept(halved, Progress(1, steps)) ** (0.2 * steps) == pytest.approx(0.5)
     assert cosine_between(0.996, 1.0, 0.0) == pytest.approx(0.996)
     assert cosine_between(0.996, 1.0, 0.5) == pytest.approx(0.998)
     assert cosine_between(0.996, 1.0, 1.0) == pytest.approx(1.0)

@@ -21,7 +21,8 @@ from collapselab.errors import UserError
 from collapselab.files import load_about, load_arrays, read_csv, read_json
 from collapselab.methods.base import Method, Progress
 from collapselab.training.cell import Cell, choose_device, run_cell
-from collapselab.training.schedules import build_optimiser, learning_rate, set_rate
+from collapselab.training.optimisers import LARS, build_optimiser, set_rate
+from collapselab.training.schedules import learning_rate
 from collapselab.training.snapshots import calibrate_batch_norm, due, evaluating, make_probe, probe_rows, snapshot
 
 CPU = torch.device("cpu")
@@ -60,6 +61,72 @@ def test_biases_and_norms_decay_nothing_and_group_rates_hold() -> None:
         matrices = {p.ndim > 1 for p in group["params"]}
         assert matrices == {group["weight_decay"] == 0.5}
         assert group["lr"] == pytest.approx(2.0 if group["rate"] == 10.0 else 0.2)
+
+
+def weights_and_gradients(steps: int) -> tuple[list[torch.Tensor], list[list[torch.Tensor]]]:
+    rng = torch.Generator().manual_seed(0)
+    shapes = [(3, 4), (4,), (2, 3, 1)]
+    draws = [[torch.randn(shape, generator=rng, dtype=torch.float64) for shape in shapes] for _ in range(steps + 1)]
+    return draws[0], draws[1:]
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_lars_equals_the_papers_algorithm_1_written_plainly(clip: bool) -> None:
+    start, gradients = weights_and_gradients(5)
+    parameters = [nn.Parameter(w.clone()) for w in start]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.1},
+        {"params": [p for p in parameters if p.ndim == 1], "adapted": False},
+    ]
+    optimiser = LARS(groups, lr=0.3, momentum=0.9, trust=0.02, clip=clip)
+    weights, velocities = [w.numpy().copy() for w in start], [np.zeros(w.shape) for w in start]
+    for step, given in enumerate(gradients):
+        gamma = 0.3 / (step + 1)
+        for group in optimiser.param_groups:
+            group["lr"] = gamma
+        for p, g in zip(parameters, given, strict=True):
+            p.grad = g.clone()
+        optimiser.step()
+        for number, g in enumerate(tensor.numpy() for tensor in given):
+            w, decay = weights[number], 0.1 if weights[number].ndim > 1 else 0.0
+            rate = gamma
+            if w.ndim > 1:
+                local = 0.02 * np.linalg.norm(w) / (np.linalg.norm(g) + decay * np.linalg.norm(w))
+                rate = min(gamma, local) if clip else gamma * local
+            velocities[number] = 0.9 * velocities[number] + rate * (g + decay * w)
+            weights[number] = w - velocities[number]
+    for p, w in zip(parameters, weights, strict=True):
+        np.testing.assert_allclose(p.detach().numpy(), w, rtol=1e-12)
+
+
+def test_a_lars_step_has_the_length_that_trust_names_and_zeros_still_move() -> None:
+    (weight, bias, _), ((gradient, slope, _),) = weights_and_gradients(1)
+    for scale in (1.0, 1e6):  # whatever the gradient's scale
+        parameter = nn.Parameter(weight.clone())
+        parameter.grad = gradient * scale
+        LARS([parameter], lr=0.5, trust=0.001).step()
+        moved = (parameter.detach() - weight).norm() / weight.norm()
+        assert float(moved) == pytest.approx(0.5 * 0.001)
+    zeros = nn.Parameter(torch.zeros_like(bias))
+    zeros.grad = slope
+    LARS([zeros], lr=0.5).step()
+    torch.testing.assert_close(zeros.detach(), -0.5 * slope)
+
+
+def test_lars_is_made_from_the_config_and_leaves_biases_and_norms_alone() -> None:
+    class One(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+
+        def parameter_groups(self) -> list[dict[str, Any]]:
+            return [{"params": list(self.parameters())}]
+
+    config = Optimiser(name="lars", learning_rate=0.1, weight_decay=0.5, trust=0.02, clip=True)
+    optimiser = build_optimiser(One(), config)  # type: ignore[arg-type]
+    assert isinstance(optimiser, LARS)
+    seen = [(g["adapted"], g["weight_decay"], g["trust"], g["clip"], len(g["params"])) for g in optimiser.param_groups]
+    assert seen == [(True, 0.5, 0.02, True, 1), (False, 0.0, 0.02, True, 3)]
 
 
 def test_snapshots_are_due_at_the_start_early_on_at_epochs_ends_and_at_the_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 from collapselab.config.base import Strict, choose, nearest, unique, validate
 from collapselab.config.data import SOURCES, Augmentation, Cifar10, Digits, Folder, Seed
 from collapselab.config.evaluation import Evaluation
-from collapselab.config.training import BACKBONES, Regime, ResNet, Training, ViT
+from collapselab.config.training import BACKBONES, Backbone, Regime, Timm, Training, ViT
 from collapselab.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Study(Settings):
     """One params.yaml. Regimes name an augmentation and a backbone of the study."""
 
     data: Annotated[Digits | Cifar10 | Folder, Field(discriminator="source")]
-    backbones: dict[Name, Annotated[ViT | ResNet, Field(discriminator="architecture")]]
+    backbones: dict[Name, Annotated[Backbone, Field(discriminator="architecture")]]
     regimes: dict[Name, SerializeAsAny[Regime]] = Field(min_length=1)
 
     def seeds_of(self, regime: str) -> list[int]:
@@ -150,6 +151,8 @@ def _check_regime(study: Study, name: str, method: type[Method], where: str) -> 
         raise UserError(
             f"{where}: backbones.{regime.backbone}.patch = {backbone.patch}: does not divide the images' {size} pixels"
         )
+    if isinstance(backbone, Timm) and importlib.util.find_spec("timm") is None:
+        raise UserError(f"{where}: backbones.{regime.backbone} needs timm: pip install timm, then run again")
     method.check(regime, backbone, here)
     train = getattr(study.data, "train", None)
     if train is not None and regime.batch_size > train:

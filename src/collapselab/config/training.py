@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -45,28 +46,70 @@ class ResNet(Strict):
         return self
 
 
-BACKBONES: dict[str, type[ViT | ResNet]] = {"vit": ViT, "resnet": ResNet}
+class Timm(Strict):
+    """A model of the timm library, with fresh weights and without its classifier. Needs `pip install timm`."""
+
+    architecture: Literal["timm"]
+    model: str = Field(description="as timm.list_models() names it, for example resnet18 or vit_tiny_patch16_224")
+
+
+Backbone = ViT | ResNet | Timm
+BACKBONES: dict[str, type[Backbone]] = {"vit": ViT, "resnet": ResNet, "timm": Timm}
 
 
 class Optimiser(Strict):
-    name: Literal["sgd", "adamw"]
-    learning_rate: PositiveFloat = Field(description="peak rate, reached after the warm-up")
-    weight_decay: float = Field(0.0, ge=0)
+    name: Literal["sgd", "adamw", "lars"]
+    learning_rate: PositiveFloat = Field(
+        description="peak rate, reached after the warm-up, as it is: papers that scale it by batch size / 256 leave that to you"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="share of a weight taken off at each step, per unit of rate")
     decay: Literal["matrices", "all"] = Field(
         "matrices", description="matrices: biases and normalisation weights decay nothing"
     )
-    momentum: Fraction = Field(0.9, description="sgd only")
+    momentum: Fraction = Field(0.9, description="sgd and lars only: share of the last step that a step keeps")
+    trust: PositiveFloat = Field(
+        0.001, description="lars only: a layer's step, as a fraction of its weights' norm, per unit of rate"
+    )
+    clip: bool = Field(
+        False, description="lars only: a layer's rate is the smaller of learning_rate and LARS's own, not their product"
+    )
 
 
 class Schedule(Strict):
+    """The learning rate over the steps of a run."""
+
     warmup: Fraction = Field(0.0, description="fraction of all steps over which the rate rises linearly from 0")
-    decay: Literal["cosine", "constant"] = "cosine"
+    decay: Literal["cosine", "constant"] = Field("cosine", description="cosine: to 0 at the last step")
+
+
+class EMA(Strict):
+    """How fast a moving average of weights follows: a published rate, or a half-life that suits a run of any length."""
+
+    start: Fraction | None = Field(None, description="share of the average that a step keeps, at the start of the run")
+    end: Fraction | None = Field(None, description="the same at its end, reached by a cosine")
+    half_life: PositiveFloat | None = Field(
+        None, description="in place of start and end: fraction of the run in which half of the average is renewed"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        rates = (self.start is not None, self.end is not None)
+        if rates != ((True, True) if self.half_life is None else (False, False)):
+            raise ValueError("give `start` and `end`, or `half_life` alone")
+        return self
 
 
 class Regime(Strict):
     """What every regime names; each method adds its own keys."""
 
+    # Defaults for runs that are short against the published ones, where a method's rates need others: key -> value.
+    scaled: ClassVar[Mapping[str, Any]] = {}
+
     method: str
+    preset: Literal["published", "scaled"] = Field(
+        "published",
+        description="whose defaults fill keys that are left out; scaled: rates are fractions of the run, for short ones",
+    )
     backbone: str = Field(description="a name from `backbones`")
     augmentation: str = Field(description="a name from `augmentations`")
     epochs: Count
@@ -77,6 +120,17 @@ class Regime(Strict):
     seeds: Annotated[list[Seed], AfterValidator(unique)] | None = Field(
         None, min_length=1, description="in place of the study's seeds"
     )
+
+    @model_validator(mode="after")
+    def _fill_in_preset(self) -> Self:
+        if self.preset == "scaled":
+            if not self.scaled:
+                raise ValueError(
+                    f"preset = 'scaled': no default of {self.method} depends on a run's length; leave it out"
+                )
+            for key in self.scaled.keys() - self.model_fields_set:
+                self.__dict__[key] = self.scaled[key]  # still being made; frozen from here on
+        return self
 
 
 class Snapshots(Strict):

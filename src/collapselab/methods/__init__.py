@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from collapselab.backbones import build as build_backbone
-from collapselab.config.training import Regime, ResNet, ViT
+from collapselab.config.training import Backbone, Regime
 from collapselab.methods.base import Method
 from collapselab.methods.simclr import SimCLR
 from collapselab.methods.simsiam import SimSiam
@@ -18,7 +18,7 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
-def build(regime: Regime, backbone: ViT | ResNet, image_size: int, classes: int) -> Method:
+def build(regime: Regime, backbone: Backbone, image_size: int, classes: int) -> Method:
     """The regime's method with fresh weights, from torch's global generator: seed it first."""
     method: Any = METHODS[regime.method]
     made: Method = method(regime, build_backbone(backbone, image_size), classes)

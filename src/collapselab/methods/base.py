@@ -23,11 +23,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from collapselab.config.base import nearest
-from collapselab.config.training import Regime, ResNet, ViT
+from collapselab.config.training import BACKBONES, Backbone, Regime
 from collapselab.data.loader import Batch
 from collapselab.errors import UserError
 
@@ -145,7 +144,7 @@ class Method(nn.Module, ABC):
         """Change the state at an epoch's end."""
 
     @classmethod
-    def check(cls, config: Regime, backbone: ViT | ResNet, where: str) -> None:
+    def check(cls, config: Regime, backbone: Backbone, where: str) -> None:
         """Raise UserError for a combination of keys that the method can't run."""
 
     @classmethod
@@ -154,23 +153,9 @@ class Method(nn.Module, ABC):
         return [guard for guard in cls.guards if guard.is_off(config)]
 
 
-def need_architecture(config: Regime, backbone: ViT | ResNet, architecture: str, where: str) -> None:
+def need_architecture(config: Regime, backbone: Backbone, architecture: str, where: str) -> None:
     if backbone.architecture != architecture:
         raise UserError(
             f"{where}.backbone = {config.backbone!r}: a {backbone.architecture}, but {config.method} needs a {architecture}; "
-            + nearest(architecture, ["vit", "resnet"])
+            + nearest(architecture, BACKBONES)
         )
-
-
-@torch.no_grad()
-def move_towards(target: nn.Module, source: nn.Module, keep: float) -> None:
-    """target = keep * target + (1 - keep) * source, for parameters; buffers are copied."""
-    for old, new in zip(target.parameters(), source.parameters(), strict=True):
-        old.data.lerp_(new, 1 - keep)
-    for kept, latest in zip(target.buffers(), source.buffers(), strict=True):
-        kept.copy_(latest)
-
-
-def cosine_between(start: float, end: float, fraction: float) -> float:
-    """Half a cosine from start (fraction 0) to end (fraction 1): DINO's and BYOL's schedule for the EMA rate."""
-    return end + (start - end) * (1 + float(torch.cos(torch.tensor(torch.pi * fraction, dtype=torch.float64)))) / 2

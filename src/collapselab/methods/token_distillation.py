@@ -8,7 +8,7 @@ weights at every epoch's end), ema (a moving average of them, DINO's practice: C
 from __future__ import annotations
 
 import copy
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from collapselab.backbones import Backbone, VisionTransformer
 from collapselab.config.base import Count, Fraction, PositiveFloat
-from collapselab.config.training import Optimiser, Regime, ResNet, ViT
+from collapselab.config.training import EMA, Optimiser, Regime
+from collapselab.config.training import Backbone as BackboneConfig
 from collapselab.methods.base import (
     Gather,
     Guard,
@@ -25,15 +26,16 @@ from collapselab.methods.base import (
     Progress,
     Softmax,
     Views,
-    cosine_between,
     identity,
-    move_towards,
     need_architecture,
 )
+from collapselab.methods.momentum import kept, move_towards
 
 
 class TokenDistillationConfig(Regime):
     """The notebook's: AdamW .001, batch 128, no shuffling, head 2048-2048-128, temperatures 1, no centring."""
+
+    scaled: ClassVar[dict[str, Any]] = {"ema": EMA(half_life=0.05)}
 
     method: Literal["token_distillation"]
     optimiser: Optimiser = Optimiser(name="adamw", learning_rate=1e-3, weight_decay=1e-2)
@@ -45,8 +47,7 @@ class TokenDistillationConfig(Regime):
     head_dropout: float = Field(0.1, ge=0, lt=1)
     teacher: Literal["sgd", "frozen", "copy", "ema"] = "ema"
     same_start: bool = Field(False, description="whether the teacher starts from the student's weights")
-    ema_start: Fraction = Field(0.996, description="share of the teacher that a step keeps, at the start")
-    ema_end: Fraction = Field(1.0, description="the same at the end, reached by a cosine")
+    ema: EMA = EMA(start=0.996, end=1.0)
     student_temperature: PositiveFloat = 1.0
     teacher_temperature: PositiveFloat = Field(1.0, description="below the student's: sharpening")
     centering: bool = Field(False, description="subtract a moving average of the teacher's logits before its softmax")
@@ -131,7 +132,7 @@ class TokenDistillation(Method):
             self.centre.lerp_(self.batch_centre, 1 - self.config.centre_momentum)
         if self.config.teacher != "ema":
             return {}
-        keep = cosine_between(self.config.ema_start, self.config.ema_end, progress.fraction)
+        keep = kept(self.config.ema, progress)
         move_towards(self.teacher, self.student, keep)
         return {"ema": keep}
 
@@ -143,7 +144,7 @@ class TokenDistillation(Method):
         return Softmax(self.config.teacher_temperature, self.centre if self.config.centering else None)
 
     @classmethod
-    def check(cls, config: Regime, backbone: ViT | ResNet, where: str) -> None:
+    def check(cls, config: Regime, backbone: BackboneConfig, where: str) -> None:
         need_architecture(config, backbone, "vit", where)
 
 

@@ -17,7 +17,8 @@ from collapselab.training.checkpoints import Checkpoint, Checkpoints, collect, r
 from collapselab.training.gradients import GradientStatistics
 from collapselab.training.history import History
 from collapselab.training.interruption import Interrupted, listening
-from collapselab.training.schedules import build_optimiser, learning_rate, set_rate
+from collapselab.training.optimisers import build_optimiser, set_rate
+from collapselab.training.schedules import learning_rate
 
 
 class NotFinite(Exception):
