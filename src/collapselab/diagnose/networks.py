@@ -12,7 +12,7 @@ import yaml
 from torch import Tensor, nn
 
 from collapselab.config.base import choose, nearest
-from collapselab.config.training import BACKBONES, ResNet, ViT
+from collapselab.config.training import BACKBONES, Backbone, ViT
 from collapselab.diagnose.arrays import open_file
 from collapselab.errors import UserError
 
@@ -23,6 +23,7 @@ PREFIXES = {
     "backbone.": "representation",
     "student.0.": "student.representation",
     "teacher.0.": "teacher.representation",
+    "target.0.": "target.representation",
 }
 
 State = dict[str, Tensor]
@@ -70,7 +71,7 @@ def open_network(weights: Path, backbone: str, params: Mapping[str, Any] | None,
     return _own(weights, _config(backbone, params), state, size)
 
 
-def _config(backbone: str, params: Mapping[str, Any] | None) -> ViT | ResNet:
+def _config(backbone: str, params: Mapping[str, Any] | None) -> Backbone:
     where = "--backbone"
     if backbone.lstrip().startswith("{"):
         try:
@@ -89,7 +90,7 @@ def _config(backbone: str, params: Mapping[str, Any] | None) -> ViT | ResNet:
 # ---- our own
 
 
-def _own(weights: Path, config: ViT | ResNet, state: State, size: int) -> Network:
+def _own(weights: Path, config: Backbone, state: State, size: int) -> Network:
     from collapselab.backbones import build, pooled
 
     layers = _parts(state)
@@ -124,9 +125,9 @@ def _parts(state: State) -> dict[str, State]:
     return found
 
 
-def _side(config: ViT | ResNet, layers: Mapping[str, State], size: int) -> int:
+def _side(config: Backbone, layers: Mapping[str, State], size: int) -> int:
     """The size that the weights' position embeddings were made for; 32 where any will do."""
-    if isinstance(config, ResNet):
+    if not isinstance(config, ViT):
         return size or 32
     own = [part["positions"].shape[1] - 1 for part in layers.values() if "positions" in part]
     side = round(own[0] ** 0.5) * config.patch if own else size or 32
@@ -150,20 +151,10 @@ def _load(weights: Path, module: nn.Module, state: State) -> None:
 
 
 def _timm(weights: Path, name: str, state: State, size: int) -> Network:
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(f"--backbone timm:{name} needs timm: pip install timm, then run again") from error
-    if name not in timm.list_models(name) and name.split(".")[0] not in timm.list_models(name.split(".")[0]):
-        raise UserError(f"--backbone timm:{name}: timm has no such model; {_like(name, timm.list_models())}")
-    options = {"img_size": size} if size else {}
+    from collapselab.backbones.timm import create, read
 
     def make() -> nn.Module:
-        try:
-            module: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
-        except TypeError:  # convolutional networks take any size
-            module = timm.create_model(name, pretrained=False, num_classes=0)
-        return module
+        return create(name, f"--backbone timm:{name}", size)
 
     probe = make()
     config: dict[str, Any] = dict(getattr(probe, "pretrained_cfg", {}) or {})
@@ -179,21 +170,7 @@ def _timm(weights: Path, name: str, state: State, size: int) -> Network:
         layers={"representation": trained},
         make=make,
         load=lambda module, part: _load(weights, module, part),
-        read=_read_timm,
+        read=read,
         size=size or int(config.get("input_size", (3, 224, 224))[-1]),
         normalisation=normalisation if all(normalisation) else None,
     )
-
-
-def _read_timm(module: Any, images: Tensor) -> Outputs:
-    features: Tensor = module.forward_features(images)
-    vectors: Tensor = module.forward_head(features, pre_logits=True)
-    tokens = features[:, getattr(module, "num_prefix_tokens", 0) :] if features.ndim == 3 else None
-    return vectors, tokens if tokens is not None and tokens.shape[1] > 1 else None
-
-
-def _like(name: str, known: list[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=3)
-    return f"did you mean {', '.join(close)}?" if close else "timm.list_models() lists them"
