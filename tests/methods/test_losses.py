@@ -1,4 +1,4 @@
-"""Each loss against a closed form and against the paper's pseudo-code, written plainly here."""
+"""Each loss of two views against a closed form and against the paper's pseudo-code, written plainly here."""
 
 from __future__ import annotations
 
@@ -7,73 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from tests.methods.helpers import CONFIGS, batch_for, changed, embeddings, method_of
+from torch import Tensor
 
-from collapselab.config.training import EMA, ResNet, ViT
-from collapselab.data.loader import Batch
-from collapselab.methods import METHODS, build, simclr, simsiam, supervised, token_distillation, vicreg
-from collapselab.methods.base import Method, Progress, Softmax
-from collapselab.methods.momentum import cosine_between, kept, move_towards
-
-RESNET = ResNet(architecture="resnet", widths=[4, 8], blocks=[1, 1], stem_stride=2)
-VIT = ViT(architecture="vit", patch=8, width=16, depth=1, heads=2, mlp=32, dropout=0.1)
-COMMON = {"backbone": "b", "augmentation": "a", "epochs": 1}
-
-
-def method_of(config: object) -> Method:
-    torch.manual_seed(0)
-    backbone = VIT if isinstance(config, token_distillation.TokenDistillationConfig) else RESNET
-    return build(config, backbone, 32, 10)  # type: ignore[arg-type]
-
-
-def batch_for(method: Method, count: int = 8) -> Batch:
-    rng = torch.Generator().manual_seed(1)
-    images = {
-        branch: [torch.randn(count, 3, 32, 32, generator=rng) for _ in range(views)]
-        for branch, views in method.branches.items()
-    }
-    labels = torch.arange(count) % 10
-    return Batch(images, labels, lambda purpose, columns: torch.rand(count, columns, generator=rng))
-
-
-def embeddings(*shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    rng = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=rng, dtype=torch.float64), torch.randn(
-        *shape, generator=rng, dtype=torch.float64
-    )
-
-
-CONFIGS = {
-    "simsiam": simsiam.SimSiamConfig(method="simsiam", projector=[16, 16], predictor_hidden=4, **COMMON),
-    "simclr": simclr.SimCLRConfig(method="simclr", projector=[16, 8], **COMMON),
-    "vicreg": vicreg.VICRegConfig(method="vicreg", projector=[16, 8], **COMMON),
-    "supervised": supervised.SupervisedConfig(method="supervised", **COMMON),
-    "token_distillation": token_distillation.TokenDistillationConfig(
-        method="token_distillation", head=[8, 8, 6], **COMMON
-    ),
-}
-
-
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_a_method_declares_what_the_rest_relies_on(name: str) -> None:
-    method = method_of(CONFIGS[name])
-    layers = method.eval().features(torch.randn(4, 3, 32, 32))
-    assert {method.representation, *method.loss_layers} <= set(layers)
-    assert set(method.softmaxes()) <= set(layers)
-    losses = method.train().loss(method(method.views(batch_for(method))))
-    assert losses["loss"].ndim == 0 and losses["loss"].requires_grad
-    for guard in method.guards:
-        assert guard.source and guard.parameter in type(CONFIGS[name]).model_fields
-        assert set(guard.expected) <= set(layers)
-    assert method.guards or method.supervised
-
-
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_every_trained_parameter_is_in_exactly_one_group(name: str) -> None:
-    method = method_of(CONFIGS[name])
-    grouped = [id(p) for group in method.parameter_groups() for p in group["params"]]
-    assert sorted(grouped) == sorted(id(p) for p in method.parameters() if p.requires_grad)
-
+from collapselab.methods import barlow_twins
+from collapselab.methods.base import Method
 
 # ---- SimSiam
 
@@ -98,14 +36,14 @@ def test_simsiam_stops_the_gradient_at_the_targets_and_only_there() -> None:
     outputs = {"p1": p1, "p2": p2, "z1": z1, "z2": z2}
     method_of(CONFIGS["simsiam"]).loss(outputs)["loss"].backward()
     assert z1.grad is None and z2.grad is None and p1.grad is not None
-    method_of(CONFIGS["simsiam"].model_copy(update={"stop_gradient": False})).loss(outputs)["loss"].backward()
+    method_of(changed("simsiam", stop_gradient=False)).loss(outputs)["loss"].backward()
     assert z1.grad is not None and z1.grad.abs().sum() > 0
 
 
 def test_without_a_predictor_stop_gradient_exactly_halves_simsiams_gradient() -> None:
     gradients = []
     for stop in (True, False):
-        config = CONFIGS["simsiam"].model_copy(update={"stop_gradient": stop, "predictor": "identity"})
+        config = changed("simsiam", stop_gradient=stop, predictor="identity")
         method = method_of(config)
         method.loss(method(method.views(batch_for(method))))["loss"].backward()
         gradients.append(torch.cat([p.grad.flatten() for p in method.backbone.parameters()]))  # type: ignore[union-attr]
@@ -125,14 +63,14 @@ def test_simclr_equals_equation_1_written_as_a_double_loop() -> None:
         j = (i + 5) % 10
         denominator = sum(math.exp(z[i] @ z[k] / temperature) for k in range(10) if k != i)
         total += -math.log(math.exp(z[i] @ z[j] / temperature) / denominator)
-    method = method_of(CONFIGS["simclr"].model_copy(update={"temperature": temperature}))
+    method = method_of(changed("simclr", temperature=temperature))
     assert float(method.loss({"z1": z1, "z2": z2})["loss"]) == pytest.approx(total / 10, rel=1e-9)
 
 
 def test_simclr_of_a_constant_is_the_log_of_the_negatives() -> None:
     z = torch.ones(5, 4)
     assert float(method_of(CONFIGS["simclr"]).loss({"z1": z, "z2": z})["loss"]) == pytest.approx(math.log(9))
-    off = method_of(CONFIGS["simclr"].model_copy(update={"negatives": False}))
+    off = method_of(changed("simclr", negatives=False))
     assert float(off.loss({"z1": z, "z2": z})["loss"]) == pytest.approx(-1 / 0.2)
 
 
@@ -162,111 +100,112 @@ def test_vicreg_of_a_constant_has_only_the_variance_term() -> None:
     assert float(losses["loss"]) == pytest.approx(25 * 2 * (1 - math.sqrt(1e-4)))
 
 
-# ---- token distillation
+# ---- BYOL
 
 
-def test_token_distillation_equals_its_formula_and_splits_into_entropy_and_kl() -> None:
-    student, teacher = embeddings(3, 4 * 6)
-    student, teacher = student.view(3, 4, 6), teacher.view(3, 4, 6)
-    config = CONFIGS["token_distillation"].model_copy(
-        update={"student_temperature": 0.5, "teacher_temperature": 0.25, "centering": True}
-    )
-    method = method_of(config)
-    method.centre = torch.linspace(-1, 1, 6, dtype=torch.float64)
-    losses = method.loss({"student": student, "teacher": teacher})
-    s, t = student.numpy() / 0.5, (teacher.numpy() - np.linspace(-1, 1, 6)) / 0.25
-    p = np.exp(t) / np.exp(t).sum(-1, keepdims=True)
-    log_q = s - np.log(np.exp(s).sum(-1, keepdims=True))
-    assert float(losses["loss"]) == pytest.approx(-(p * log_q).sum(-1).mean())
-    assert float(losses["teacher_entropy"]) == pytest.approx(-(p * np.log(p)).sum(-1).mean())
-    assert float(losses["kl"]) == pytest.approx((p * (np.log(p) - log_q)).sum(-1).mean())
+def test_byol_equals_equations_2_and_3_and_its_closed_forms() -> None:
+    (p1, p2), (z1, z2) = embeddings(6, 5), embeddings(6, 5, seed=1)
+    method = method_of(CONFIGS["byol"])
+
+    def distance(p: Tensor, z: Tensor) -> Tensor:
+        p, z = p / p.norm(dim=1, keepdim=True), z / z.norm(dim=1, keepdim=True)
+        return ((p - z) ** 2).sum(dim=1).mean()
+
+    def loss(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> float:
+        return float(method.loss({"p1": p1, "p2": p2, "z1": z1, "z2": z2})["loss"])
+
+    assert loss(p1, p2, z1, z2) == pytest.approx(float(distance(p1, z2) + distance(p2, z1)))
+    assert loss(z2, z1, z1, z2) == pytest.approx(0, abs=1e-12)
+    assert loss(-z2, -3 * z1, z1, z2) == pytest.approx(8)  # opposite unit vectors are 2 apart, twice
 
 
-def test_uniform_outputs_sit_at_ln_k() -> None:
-    zeros = torch.zeros(2, 4, 6)
-    assert float(
-        method_of(CONFIGS["token_distillation"]).loss({"student": zeros, "teacher": zeros})["loss"]
-    ) == pytest.approx(math.log(6))
+# ---- MoCo v3
 
 
-@pytest.mark.parametrize("teacher", ["sgd", "frozen", "copy", "ema"])
-def test_each_teacher_moves_as_it_says(teacher: str) -> None:
-    method = method_of(
-        CONFIGS["token_distillation"].model_copy(update={"teacher": teacher, "ema": EMA(start=0.9, end=0.9)})
-    )
-    start = [p.clone() for p in method.teacher.parameters()]
-    losses = method.loss(method(method.views(batch_for(method))))
-    losses["loss"].backward()
-    with_gradient = [p.grad is not None for p in method.teacher.parameters()]
-    assert all(with_gradient) if teacher == "sgd" else not any(with_gradient)
-    method.after_step(Progress(1, 10))
-    after = list(method.teacher.parameters())
-    for old, new, student in zip(start, after, method.student.parameters(), strict=True):
-        expected = 0.9 * old + 0.1 * student if teacher == "ema" else old
-        torch.testing.assert_close(new, expected)
-    method.after_epoch()
-    moved = all(
-        torch.equal(a, b) for a, b in zip(method.teacher.parameters(), method.student.parameters(), strict=True)
-    )
-    assert moved == (teacher == "copy")
+def test_moco_v3_equals_algorithm_1_with_cross_entropy_over_the_batch() -> None:
+    (q1, q2), (k1, k2) = embeddings(6, 5), embeddings(6, 5, seed=1)
+
+    def ctr(q: Tensor, k: Tensor) -> Tensor:
+        q, k = q / q.norm(dim=1, keepdim=True), k / k.norm(dim=1, keepdim=True)
+        logits = q @ k.T / 0.3
+        return 2 * 0.3 * torch.nn.functional.cross_entropy(logits, torch.arange(len(q)))
+
+    method = method_of(changed("moco_v3", temperature=0.3))
+    loss = method.loss({"p1": q1, "p2": q2, "z1": k1, "z2": k2})["loss"]
+    torch.testing.assert_close(loss, ctr(q1, k2) + ctr(q2, k1))
 
 
-def test_teacher_and_student_start_apart_unless_asked() -> None:
-    for same in (True, False):
-        method = method_of(CONFIGS["token_distillation"].model_copy(update={"same_start": same}))
-        pairs = zip(method.student.parameters(), method.teacher.parameters(), strict=True)
-        equal = [torch.equal(a, b) for a, b in pairs if a.ndim > 1]
-        assert all(equal) if same else not any(equal)
+def test_moco_v3_of_a_constant_and_of_orthogonal_images() -> None:
+    constant, apart = torch.ones(5, 4), torch.eye(5)
+    on, without = method_of(CONFIGS["moco_v3"]), method_of(changed("moco_v3", negatives=False))
+
+    def loss(method: Method, z: Tensor) -> float:
+        return float(method.loss({"p1": z, "p2": z, "z1": z, "z2": z})["loss"])
+
+    assert loss(on, constant) == pytest.approx(4 * 0.2 * math.log(5))
+    assert loss(on, apart) == pytest.approx(4 * 0.2 * math.log(1 + 4 * math.exp(-1 / 0.2)))
+    assert loss(without, constant) == pytest.approx(-4) == loss(without, apart)
 
 
-def test_the_centre_is_a_moving_average_of_teacher_logits() -> None:
-    method = method_of(CONFIGS["token_distillation"].model_copy(update={"centering": True, "centre_momentum": 0.9}))
-    outputs = method(method.views(batch_for(method)))
-    method.loss(outputs)
-    method.after_step(Progress(1, 10))
-    torch.testing.assert_close(method.centre, 0.1 * outputs["teacher"].mean((0, 1)))
+# ---- DirectCLR
 
 
-def test_the_notebooks_network_has_its_number_of_parameters() -> None:
-    config = token_distillation.TokenDistillationConfig(method="token_distillation", **COMMON)
-    vit = ViT(architecture="vit", patch=4, width=256, depth=6, heads=4, mlp=1024, dropout=0.1)
-    method = build(config, vit, 32, 10)
-    assert sum(p.numel() for p in method.student.parameters()) == 9_753_472
-    resnet18 = ResNet(architecture="resnet", widths=[64, 128, 256, 512], blocks=[2, 2, 2, 2])
-    assert (
-        sum(p.numel() for p in build(CONFIGS["supervised"], resnet18, 32, 10).parameters()) == 11_173_962
-    )  # torch's own, CIFAR stem
+def test_directclr_is_simclrs_loss_on_the_first_channels() -> None:
+    method = method_of(CONFIGS["directclr"])
+    outputs = method.eval()(method.views(batch_for(method)))
+    assert outputs["z1"].shape == (8, 3)
+    expected = method_of(CONFIGS["simclr"]).loss(outputs)["loss"]
+    torch.testing.assert_close(method.loss(outputs)["loss"], expected)
+    representation = method.features(torch.randn(4, 3, 32, 32))
+    torch.testing.assert_close(representation["embedding"], representation["representation"][:, :3])
 
 
-# ---- shared parts
+def test_directclr_reaches_the_other_channels_through_the_shortcut_alone() -> None:
+    for residual in (True, False):
+        method = method_of(changed("directclr", residual=residual))
+        method.loss(method(method.views(batch_for(method))))["loss"].backward()
+        block = method.backbone.blocks[-1]  # type: ignore[union-attr]
+        filters = block.conv2.weight.grad.abs().sum((1, 2, 3))
+        assert filters[:3].min() > 0 and filters[3:].max() == 0  # no gradient reaches the last filters of the others
+        below = method.backbone.blocks[0].conv2.weight.grad  # type: ignore[union-attr]
+        assert below.abs().sum() > 0
+        assert (sum(p.numel() for p in block.shortcut.parameters()) > 0) == residual
+    images = torch.randn(4, 8, 4, 4)
+    torch.testing.assert_close(block.shortcut(images) + images, images)
 
 
-def test_softmax_subtracts_the_centre_and_divides_by_the_temperature() -> None:
-    logits = torch.tensor([[1.0, 2.0, 4.0]])
-    out = Softmax(0.5, torch.tensor([1.0, 1.0, 1.0]))(logits)
-    torch.testing.assert_close(out, torch.tensor([[0.0, 1.0, 3.0]]).div(0.5).softmax(-1))
+# ---- Barlow Twins
 
 
-def test_ema_and_its_schedule() -> None:
-    a, b = nn.Linear(3, 2), nn.Linear(3, 2)
-    expected = 0.7 * a.weight + 0.3 * b.weight
-    move_towards(a, b, 0.7)
-    torch.testing.assert_close(a.weight, expected)
-    assert kept(EMA(start=0.996, end=1.0), Progress(5, 10)) == pytest.approx(0.998)
-    halved = EMA(half_life=0.2)  # after a fifth of the run, half of the average is new, whatever its length
-    for steps in (10, 1000):
-        assert kept(halved, Progress(1, steps)) ** (0.2 * steps) == pytest.approx(0.5)
-    assert cosine_between(0.996, 1.0, 0.0) == pytest.approx(0.996)
-    assert cosine_between(0.996, 1.0, 0.5) == pytest.approx(0.998)
-    assert cosine_between(0.996, 1.0, 1.0) == pytest.approx(1.0)
+def test_barlow_twins_equals_equations_1_and_2_written_as_loops() -> None:
+    za, zb = embeddings(12, 5)
+    a, b = za.numpy() - za.numpy().mean(0), zb.numpy() - zb.numpy().mean(0)
+    invariance = redundancy = 0.0
+    for i in range(5):
+        for j in range(5):
+            c = (a[:, i] * b[:, j]).sum() / math.sqrt((a[:, i] ** 2).sum()) / math.sqrt((b[:, j] ** 2).sum())
+            if i == j:
+                invariance += (1 - c) ** 2
+            else:
+                redundancy += c**2
+    losses = method_of(changed("barlow_twins", scale=1.0)).loss({"z1": za, "z2": zb})
+    assert float(losses["loss"]) == pytest.approx(invariance + 0.0051 * redundancy)
+    assert float(losses["invariance"]) == pytest.approx(invariance)
+    assert float(losses["redundancy"]) == pytest.approx(redundancy)
+    # Algorithm 1 divides by the unbiased std and by N: the same but for a factor (N - 1) / N on C.
+    scaled = (za - za.mean(0)) / za.std(0), (zb - zb.mean(0)) / zb.std(0)
+    torch.testing.assert_close(scaled[0].T @ scaled[1] / 12, barlow_twins.cross_correlation(za, zb) * 11 / 12)
 
 
-@pytest.mark.parametrize("name", ["simsiam", "simclr", "vicreg"])
-def test_gradients_agree_with_numerical_ones(name: str) -> None:
-    config = CONFIGS[name].model_copy(update={"stop_gradient": False} if name == "simsiam" else {})
-    method = method_of(config)
-    inputs = [t.requires_grad_() for seed in (0, 1) for t in embeddings(4, 3, seed=seed)]
-    names = ("p1", "p2", "z1", "z2") if name == "simsiam" else ("z1", "z2")
-    assert torch.autograd.gradcheck(
-        lambda *x: method.loss(dict(zip(names, x, strict=False)))["loss"], inputs[: len(names)]
-    )
+def test_barlow_twins_of_known_correlations() -> None:
+    design = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])  # centred, orthogonal columns
+    repeated = design[:, :1].expand(-1, 3)
+
+    def loss(z1: Tensor, z2: Tensor, **keys: float) -> float:
+        return float(method_of(changed("barlow_twins", **keys)).loss({"z1": z1, "z2": z2})["loss"])
+
+    assert loss(design, 2 * design + 1) == pytest.approx(0)
+    assert loss(design, -design, scale=1.0) == pytest.approx(4 * 3)
+    assert loss(repeated, repeated, scale=1.0) == pytest.approx(0.0051 * 6)
+    assert loss(repeated, repeated, decorrelation=0.0) == pytest.approx(0)  # repeating costs nothing
+    assert loss(repeated, repeated) == pytest.approx(0.1 * 0.0051 * 6)

@@ -53,8 +53,16 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.Sequential(*(Block(config) for _ in range(config.depth)))
         self.norm = nn.LayerNorm(config.width)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, visible: Tensor | None = None) -> Tensor:
+        """All tokens, or those of the CLS token and the patches whose numbers `visible` [N, K] holds: [N, 1 + K, width]."""
         patches = self.patches(images).flatten(2).transpose(1, 2)
         x = torch.cat([self.cls.expand(len(images), -1, -1), patches], 1) + self.positions
+        if visible is not None:
+            x = torch.cat([x[:, :1], take(x[:, 1:], visible)], 1)
         tokens: Tensor = self.norm(self.blocks(self.dropout(x)))
         return tokens
+
+
+def take(tokens: Tensor, rows: Tensor) -> Tensor:
+    """The tokens [N, K, width] of [N, T, width] whose numbers `rows` [N, K] holds."""
+    return tokens.gather(1, rows[..., None].expand(-1, -1, tokens.shape[-1]))

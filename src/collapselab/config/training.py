@@ -86,7 +86,8 @@ class EMA(Strict):
     """How fast a moving average of weights follows: a published rate, or a half-life that suits a run of any length."""
 
     start: Fraction | None = Field(None, description="share of the average that a step keeps, at the start of the run")
-    end: Fraction | None = Field(None, description="the same at its end, reached by a cosine")
+    end: Fraction | None = Field(None, description="the same at its end")
+    curve: Literal["cosine", "linear"] = Field("cosine", description="between start and end")
     half_life: PositiveFloat | None = Field(
         None, description="in place of start and end: fraction of the run in which half of the average is renewed"
     )

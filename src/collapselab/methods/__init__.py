@@ -6,7 +6,13 @@ from typing import Any
 
 from collapselab.backbones import build as build_backbone
 from collapselab.config.training import Backbone, Regime
+from collapselab.methods.barlow_twins import BarlowTwins
 from collapselab.methods.base import Method
+from collapselab.methods.byol import BYOL
+from collapselab.methods.dino import DINO
+from collapselab.methods.directclr import DirectCLR
+from collapselab.methods.ijepa import IJEPA
+from collapselab.methods.moco_v3 import MoCoV3
 from collapselab.methods.simclr import SimCLR
 from collapselab.methods.simsiam import SimSiam
 from collapselab.methods.supervised import Supervised
@@ -14,7 +20,20 @@ from collapselab.methods.token_distillation import TokenDistillation
 from collapselab.methods.vicreg import VICReg
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (SimSiam, SimCLR, VICReg, TokenDistillation, Supervised)
+    method.name: method
+    for method in (
+        TokenDistillation,
+        SimSiam,
+        BYOL,
+        SimCLR,
+        MoCoV3,
+        DirectCLR,
+        BarlowTwins,
+        VICReg,
+        DINO,
+        IJEPA,
+        Supervised,
+    )
 }
 
 

@@ -69,6 +69,15 @@ class Guard:
 
 
 @dataclass(frozen=True)
+class Combination:
+    """Guards, by name, that bring something else when they are off together than each of them alone."""
+
+    guards: tuple[str, ...]
+    expected: Mapping[str, list[str]]
+    source: str
+
+
+@dataclass(frozen=True)
 class Softmax:
     """How a layer becomes probabilities in the method's own loss: softmax((x - centre) / temperature)."""
 
@@ -103,7 +112,8 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[Regime]]
     branches: ClassVar[Mapping[str, int]]  # branch -> number of views
     guards: ClassVar[tuple[Guard, ...]] = ()
-    supervised: ClassVar[bool] = False
+    combinations: ClassVar[tuple[Combination, ...]] = ()
+    supervised: ClassVar[bool] = False  # labels keep the outputs apart: a supervised method needs no guards
     # Layers: what evaluation reads (representation first), and where the loss acts, by `features`' names.
     representation: ClassVar[str] = "representation"
     loss_layers: ClassVar[tuple[str, ...]] = ("embedding",)

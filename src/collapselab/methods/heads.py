@@ -1,10 +1,11 @@
-"""Projectors and predictors that more than one method uses."""
+"""Projectors and predictors, and how outputs are compared: what more than one method uses."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def mlp(widths: list[int], *, norm: bool = True, last_norm: bool = False) -> nn.Sequential:
@@ -24,3 +25,8 @@ def mlp(widths: list[int], *, norm: bool = True, last_norm: bool = False) -> nn.
     if last_norm:
         layers.append(nn.BatchNorm1d(widths[-1], affine=False))
     return nn.Sequential(*layers)
+
+
+def cosine(p: Tensor, z: Tensor) -> Tensor:
+    """<p / |p|, z / |z|> of rows [N, d], averaged over the batch."""
+    return F.cosine_similarity(p, z, dim=-1).mean()

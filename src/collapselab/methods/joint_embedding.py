@@ -17,10 +17,12 @@ class JointEmbedding(Method):
 
     branches: ClassVar[dict[str, int]] = {"view": 2}
 
-    def __init__(self, backbone: Backbone, projector: Sequence[int], *, last_norm: bool = False) -> None:
+    def __init__(
+        self, backbone: Backbone, projector: Sequence[int], *, norm: bool = True, last_norm: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.projector = mlp([backbone.width, *projector], last_norm=last_norm)
+        self.projector = mlp([backbone.width, *projector], norm=norm, last_norm=last_norm)
 
     def forward(self, views: Views) -> Outputs:
         first, second = (self.projector(pooled(self.backbone(view))) for view in views.images["view"])

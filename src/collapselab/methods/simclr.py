@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from collapselab.backbones import Backbone
 from collapselab.config.base import Count, PositiveFloat
-from collapselab.config.training import Optimiser, Regime
+from collapselab.config.training import Optimiser, Regime, Schedule
 from collapselab.methods.base import Gather, Guard, Outputs, identity
+from collapselab.methods.contrastive import nt_xent
 from collapselab.methods.joint_embedding import JointEmbedding
 
 
 class SimCLRConfig(Regime):
-    """Published for CIFAR-10 (solo-learn's 1000-epoch setting): projector 2048-256, temperature .2, rate .4, weight decay 1e-4."""
+    """Published for CIFAR-10 (solo-learn's 1000-epoch setting): projector 2048-256, temperature .2, LARS .4, weight decay 1e-4."""
 
     method: Literal["simclr"]
-    optimiser: Optimiser = Optimiser(name="sgd", learning_rate=0.4, weight_decay=1e-4)
+    optimiser: Optimiser = Optimiser(name="lars", learning_rate=0.4, weight_decay=1e-4, trust=0.02, clip=True)
+    schedule: Schedule = Schedule(warmup=0.01)
     batch_size: int = Field(256, ge=2)
     projector: list[Count] = Field(
         [2048, 256], min_length=1, description="widths of the projector's layers, the last the embedding's"
@@ -49,15 +49,5 @@ class SimCLR(JointEmbedding):
         self.config = config
 
     def loss(self, outputs: Outputs, gather: Gather = identity) -> dict[str, Tensor]:
-        z1, z2 = (F.normalize(gather(outputs[name]), dim=-1) for name in ("z1", "z2"))
-        attraction = -(z1 * z2).sum(-1).mean() / self.config.temperature
-        if not self.config.negatives:
-            return {"loss": attraction, "attraction": attraction}
-        repulsion = log_denominator(torch.cat([z1, z2]), self.config.temperature)
-        return {"loss": attraction + repulsion, "attraction": attraction, "repulsion": repulsion}
-
-
-def log_denominator(z: Tensor, temperature: float) -> Tensor:
-    """Mean over i of log sum over k != i of exp(<z_i, z_k> / temperature), for unit rows z [2N, d]."""
-    similarity = z @ z.T / temperature
-    return similarity.fill_diagonal_(-torch.inf).logsumexp(-1).mean()
+        z1, z2 = gather(outputs["z1"]), gather(outputs["z2"])
+        return nt_xent(z1, z2, self.config.temperature, negatives=self.config.negatives)

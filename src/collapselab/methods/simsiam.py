@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from collapselab.backbones import Backbone
 from collapselab.config.base import Count, PositiveFloat
+from collapselab.config.training import Backbone as BackboneConfig
 from collapselab.config.training import Optimiser, Regime
+from collapselab.errors import UserError
 from collapselab.methods.base import Gather, Guard, Outputs, Views, identity
-from collapselab.methods.heads import mlp
+from collapselab.methods.heads import cosine, mlp
 from collapselab.methods.joint_embedding import JointEmbedding
 
 
@@ -28,6 +29,8 @@ class SimSiamConfig(Regime):
     predictor: Literal["mlp", "identity"] = "mlp"
     predictor_hidden: Count = Field(512, description="hidden width of the predictor")
     predictor_rate: PositiveFloat = Field(1.0, description="factor on the predictor's learning rate")
+    predictor_trained: bool = Field(True, description="false: the predictor keeps its random weights")
+    batch_norm: bool = Field(True, description="false: no batch norm in projector and predictor")
     stop_gradient: bool = Field(True, description="whether the target branch is taken as a constant")
 
 
@@ -51,13 +54,30 @@ class SimSiam(JointEmbedding):
             expected={"embedding": ["complete"]},
             source="Chen and He 2021, section 4.2 and table 1a: 0.1 % without a predictor",
         ),
+        Guard(
+            "trained predictor",
+            parameter="predictor_trained",
+            off=False,
+            expected={"embedding": []},
+            source="Chen and He 2021, section 4.2 and table 1b: 1.5 %, but the loss stays high: not converged, not collapsed",
+        ),
+        Guard(
+            "batch norm",
+            parameter="batch_norm",
+            off=False,
+            expected={"embedding": []},
+            source="Chen and He 2021, section 4.4 and table 3a: 34.6 %, hard to optimise but not collapsed",
+        ),
     )
 
     def __init__(self, config: SimSiamConfig, backbone: Backbone, classes: int) -> None:
-        super().__init__(backbone, config.projector, last_norm=True)  # the published projector ends in a batch norm
+        norm = config.batch_norm
+        super().__init__(backbone, config.projector, norm=norm, last_norm=norm)  # the published projector ends in one
         self.config = config
         width = config.projector[-1]
-        self.predictor = mlp([width, config.predictor_hidden, width]) if config.predictor == "mlp" else nn.Identity()
+        widths = [width, config.predictor_hidden, width]
+        self.predictor = mlp(widths, norm=norm) if config.predictor == "mlp" else nn.Identity()
+        self.predictor.requires_grad_(config.predictor_trained)
 
     def forward(self, views: Views) -> Outputs:
         outputs = super().forward(views)
@@ -67,16 +87,17 @@ class SimSiam(JointEmbedding):
         z1, z2 = outputs["z1"], outputs["z2"]
         if self.config.stop_gradient:
             z1, z2 = z1.detach(), z2.detach()
-        return {"loss": (negative_cosine(outputs["p1"], z2) + negative_cosine(outputs["p2"], z1)) / 2}
+        return {"loss": (-cosine(outputs["p1"], z2) - cosine(outputs["p2"], z1)) / 2}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         body = [*self.backbone.parameters(), *self.projector.parameters()]
         groups: list[dict[str, Any]] = [{"params": body}]
-        if self.config.predictor == "mlp":
+        if self.config.predictor == "mlp" and self.config.predictor_trained:
             groups.append({"params": list(self.predictor.parameters()), "rate": self.config.predictor_rate})
         return groups
 
-
-def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
-    """D(p, z) = -<p / ||p||, z / ||z||>, averaged over the batch (equation 1)."""
-    return -F.cosine_similarity(p, z, dim=-1).mean()
+    @classmethod
+    def check(cls, config: Regime, backbone: BackboneConfig, where: str) -> None:
+        assert isinstance(config, SimSiamConfig)
+        if config.predictor == "identity" and not config.predictor_trained:
+            raise UserError(f"{where}.predictor_trained = False: there is nothing to train in predictor = 'identity'")

@@ -29,13 +29,14 @@ from collapselab.methods.base import (
     identity,
     need_architecture,
 )
-from collapselab.methods.momentum import kept, move_towards
+from collapselab.methods.distillation import cross_entropy
+from collapselab.methods.momentum import SCALED, kept, move_towards
 
 
 class TokenDistillationConfig(Regime):
     """The notebook's: AdamW .001, batch 128, no shuffling, head 2048-2048-128, temperatures 1, no centring."""
 
-    scaled: ClassVar[dict[str, Any]] = {"ema": EMA(half_life=0.05)}
+    scaled: ClassVar[dict[str, Any]] = {"ema": SCALED}
 
     method: Literal["token_distillation"]
     optimiser: Optimiser = Optimiser(name="adamw", learning_rate=1e-3, weight_decay=1e-2)
@@ -113,10 +114,7 @@ class TokenDistillation(Method):
         if self.config.centering:
             self.batch_centre = gather(teacher.detach().mean((0, 1))[None]).mean(0)
         target = self._teacher_softmax()(teacher)
-        log_student = (student / self.config.student_temperature).log_softmax(-1)
-        loss = -(target * log_student).sum(-1).mean()
-        entropy = -torch.special.xlogy(target, target).sum(-1).mean().detach()
-        return {"loss": loss, "teacher_entropy": entropy, "kl": loss.detach() - entropy}
+        return cross_entropy(target, student / self.config.student_temperature)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         return self.evaluated(images) | _layers("teacher", self.teacher, images)

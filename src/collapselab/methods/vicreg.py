@@ -11,7 +11,7 @@ from torch import Tensor
 
 from collapselab.backbones import Backbone
 from collapselab.config.base import Count
-from collapselab.config.training import Optimiser, Regime
+from collapselab.config.training import Optimiser, Regime, Schedule
 from collapselab.methods.base import Gather, Guard, Outputs, identity
 from collapselab.methods.joint_embedding import JointEmbedding
 
@@ -20,10 +20,11 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class VICRegConfig(Regime):
-    """Published: weights 25, 25, 1; for CIFAR-10 (solo-learn) projector 2048-2048-2048, rate .3, weight decay 1e-4."""
+    """Published: weights 25, 25, 1; for CIFAR-10 (solo-learn) projector 2048-2048-2048, LARS .3, weight decay 1e-4."""
 
     method: Literal["vicreg"]
-    optimiser: Optimiser = Optimiser(name="sgd", learning_rate=0.3, weight_decay=1e-4)
+    optimiser: Optimiser = Optimiser(name="lars", learning_rate=0.3, weight_decay=1e-4, trust=0.02, clip=True)
+    schedule: Schedule = Schedule(warmup=0.01)
     batch_size: int = Field(256, ge=2)
     projector: list[Count] = Field(
         [2048, 2048, 2048], min_length=1, description="widths of the projector's layers, the last the embedding's"
