@@ -59,7 +59,7 @@ calibrate: install ## how often verdicts are right, on families and runs/: docs/
 detector: install ## how soon, and how often falsely, alarms go off in planted streams: docs/detector.md
 	$(BIN)/python -m bench.detector
 
-definitions: install ## docs/definitions.md: metrics against other libraries, installed apart from .venv's own packages
+definitions: install ## docs/definitions.md: metrics and losses against other libraries, installed apart from .venv's own packages
 	$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --target .venv/definitions --no-deps -r bench/definitions/requirements.txt
 	PYTHONPATH=.venv/definitions $(BIN)/python -m bench.definitions
 

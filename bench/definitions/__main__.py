@@ -1,4 +1,4 @@
-"""Set every rank, spectral and geometry metric against other libraries' values, and write docs/definitions.md.
+"""Set every rank, spectral and geometry metric, and the losses, against other libraries' values: docs/definitions.md.
 
     make definitions
 
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.definitions import losses
 from bench.definitions.comparisons import COMPARISONS, run
 from bench.definitions.libraries import missing
 from bench.definitions.page import Page
@@ -32,19 +33,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"skipped: {library.distribution} {missing(library)}", file=sys.stderr)
     outcomes = [(comparison, run(comparison)) for comparison in COMPARISONS]
     results = [result for _, result in outcomes if result is not None]
-    output.write_text(
-        str(Page(results, [comparison for comparison, result in outcomes if result is None])), encoding="utf-8"
-    )
+    of_losses = [result for result in map(losses.run, losses.COMPARISONS) if result is not None]
+    skipped = [comparison for comparison, result in outcomes if result is None]
+    output.write_text(str(Page(results, skipped, of_losses)), encoding="utf-8")
     wrong = [(result.comparison, line) for result in results for line in result.unexpected]
     for told, line in wrong:
         print(
             f"not as declared: {told.metric} against {told.library.distribution} {told.call}: {line}", file=sys.stderr
         )
+    wrong_losses = [(result.comparison, line) for result in of_losses for line in result.unexpected]
+    for one, line in wrong_losses:
+        print(f"not as declared: {one.method} against lightly {one.call}: {line}", file=sys.stderr)
     print(
         f"{output.name}: {len(results)} comparisons, {sum(not result.different for result in results)} equal throughout, "
-        f"{len(wrong)} not as declared, {len(outcomes) - len(results)} not run"
+        f"{len(wrong) + len(wrong_losses)} not as declared, {len(outcomes) - len(results)} not run; {len(of_losses)} losses"
     )
-    return 1 if wrong else 0
+    return 1 if wrong or wrong_losses else 0
 
 
 if __name__ == "__main__":

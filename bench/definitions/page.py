@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from bench.definitions import losses
 from bench.definitions.comparisons import COMPARISONS, TOLERANCE, Comparison, Result, ours
 from bench.definitions.features import SEED, features
 from bench.definitions.libraries import (
@@ -197,12 +198,27 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 class Page:
     """docs/definitions.md."""
 
-    def __init__(self, results: Sequence[Result], skipped: Sequence[Comparison]) -> None:
+    def __init__(
+        self,
+        results: Sequence[Result],
+        skipped: Sequence[Comparison],
+        of_losses: Sequence[losses.LossResult],
+    ) -> None:
         self.results = results
         self.skipped = skipped
+        self.of_losses = of_losses
 
     def __str__(self) -> str:
-        parts = (INTRODUCTION, self.choice(), QUESTIONS, self.summary(), self.values(), self.inputs(), self.libraries())
+        parts = (
+            INTRODUCTION,
+            self.choice(),
+            QUESTIONS,
+            self.summary(),
+            self.values(),
+            self.losses(),
+            self.inputs(),
+            self.libraries(),
+        )
         return "\n".join(parts)
 
     def choice(self) -> str:
@@ -270,6 +286,21 @@ class Page:
             parts.append(f"### {metric}\n\n" + table(("", *names), rows))
         return "\n".join(parts)
 
+    def losses(self) -> str:
+        """Our losses and lightly's, for the same outputs."""
+        if not self.of_losses:
+            return f"## Losses\n\nNot run: {LIGHTLY.distribution} {missing(LIGHTLY)}.\n"
+        names = list(self.of_losses[0].ours)
+        rows = []
+        for result in self.of_losses:
+            told = result.comparison
+            values = [f"{number(result.ours[name])}; {number(result.theirs[name])}" for name in names]
+            different = result.different
+            equal = "yes" if not different else "no" if len(different) == len(names) else f"no, on {listed(different)}"
+            rows.append((f"`{told.method}`", told.call, *values, equal, told.why))
+        head = ("method", LIGHTLY.shown, *(f"{name}: ours; theirs" for name in names), "equal?", "why")
+        return LOSSES + table(head, rows)
+
     def inputs(self) -> str:
         rows = [(name, of.note) for name, of in features().items()]
         return f"## Features\n\nOf one seed ({SEED}), in float64.\n\n" + table(("name", "what it is"), rows)
@@ -281,6 +312,16 @@ class Page:
         ]
         return "## Libraries\n\n" + table(("library", "version"), rows) + "\n" + LIBRARY_NOTES
 
+
+LOSSES = f"""\
+## Losses
+
+Each loss follows its paper; a test writes the paper's pseudo-code out beside it. Here they stand beside lightly's, for the same
+{losses.IMAGES} x {losses.WIDTH} outputs: of no relation, of two views that nearly agree, and constant. Where values differ,
+the other definition was restated and gave lightly's value. lightly has no loss of its own for token distillation, and trains I-JEPA
+on torch's smooth L1, as we do.
+
+"""
 
 LIBRARY_NOTES = """\
 Of stable-pretraining the files with the two callbacks are imported as they are, but not the package around them, which needs

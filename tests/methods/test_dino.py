@@ -82,7 +82,7 @@ def test_outputs_are_cosines_with_the_prototypes() -> None:
     for i in range(3):
         for k in range(6):
             cosine = float(F.cosine_similarity(z[i], head.prototypes[k], dim=0).detach())
-            assert float(head(x)[i, k]) == pytest.approx(cosine, abs=1e-6)
+            assert float(head(x)[i, k].detach()) == pytest.approx(cosine, abs=1e-6)
 
 
 def test_a_vits_representation_is_its_cls_token() -> None:

@@ -101,7 +101,7 @@ def step(method: Method, optimiser: torch.optim.Optimizer, number: int) -> float
     loss.backward()
     optimiser.step()
     method.after_step(Progress(number, 10))
-    return float(loss)
+    return float(loss.detach())
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

@@ -2,14 +2,17 @@
 
 A step is `views(batch) -> forward(views) -> loss(outputs)`, then the optimiser's, then `after_step`. What fits and how:
 
-- Two views (SimSiam, SimCLR, VICReg): `branches = {"view": 2}`; `forward` runs the networks, `loss` is the paper's formula.
+- Two views (SimSiam, SimCLR, Barlow Twins, VICReg): `branches = {"view": 2}`; `forward` runs the networks, `loss` is the paper's
+  formula. `joint_embedding` holds what they share.
+- A target that follows the trained network (BYOL, MoCo v3, DINO, I-JEPA): `momentum.follower` makes it, `move_towards` moves it
+  in `after_step`, at the rate of an `EMA`; `MomentumPair` is BYOL's and MoCo v3's pair of networks.
 - Two branches that see different things (token distillation): `branches = {"student": 1, "teacher": 1}`.
+- A loss on a part of the representation (DirectCLR): `forward` returns that part as the embedding; no projector.
+- Masks (I-JEPA): one view; `views` is overridden to draw them from `batch.uniforms(purpose, columns)`, so that they are addressed
+  by image like every other draw; `forward` reads `views.masks`, the ViT encodes a subset of its patches (`visible`), the
+  predictor is a submodule of the method. MAE fits the same way; its decoder is still to be written.
 - MultiCrop (DINO, SwAV): `branches = {"global": 2, "local": 6}`; the backbone is run once for each size. Still missing for it:
   an output size of `Crop`, and positions of the ViT that follow it.
-- MAE, I-JEPA: one view; `views` is overridden to add masks, drawn from `batch.uniforms(purpose, columns)`, so that they are
-  addressed by image like every other draw; `forward` reads `views.masks`, the predictor is a submodule of the method.
-  Still missing for them: a ViT that encodes a subset of its tokens.
-- DirectCLR: `forward` returns a part of the representation as the embedding; no projector.
 - EMA networks, centres, queues: buffers and submodules of the method, changed in `after_step` or `after_epoch` and so in its
   state_dict; what the optimiser must not touch has `requires_grad = False`.
 - Losses over the global batch take `gather`, which brings in the other ranks' embeddings with gradient; identity by default.

@@ -49,7 +49,7 @@ class MultiBlock:
         area, aspect, part = (float(value) for value in sizes[0])
         height, width = self._shape(area, aspect)
         long = self._context_side(between(self.context_scale, part))
-        corners = tries.unflatten(1, (ATTEMPTS, self.targets, 2))
+        corners = tries.reshape(-1, ATTEMPTS, self.targets, 2)
         blocks = self._block(corners, height, width)  # [N, attempts, targets, P]
         context, chosen = self._context(self._block(place, long, long), blocks)
         count = int(context.sum(1).min())

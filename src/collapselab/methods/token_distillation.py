@@ -19,6 +19,7 @@ from collapselab.config.base import Count, Fraction, PositiveFloat
 from collapselab.config.training import EMA, Optimiser, Regime
 from collapselab.config.training import Backbone as BackboneConfig
 from collapselab.methods.base import (
+    Combination,
     Gather,
     Guard,
     Method,
@@ -56,7 +57,7 @@ class TokenDistillationConfig(Regime):
 
 
 class TokenDistillation(Method):
-    """The notebook's own regimes have neither centering nor sharpening, a combination for which no outcome is declared.
+    """The notebook's own regimes have neither centering nor sharpening: `combinations` says what is expected of them.
 
     L = - mean over images and patch tokens of sum_k softmax((t_k - c_k) / tau_t) log softmax(s_k / tau_s)."""
 
@@ -86,6 +87,20 @@ class TokenDistillation(Method):
             off="=student_temperature",
             expected={"student.logits": ["uniform"], "teacher.logits": ["uniform"]},
             source="Caron et al. 2021, section 5.3 and figure 7: with centering and without sharpening the entropy rises to ln K",
+        ),
+    )
+
+    combinations: ClassVar[tuple[Combination, ...]] = (
+        Combination(
+            ("centering", "sharpening"),
+            expected={"student.logits": [], "teacher.logits": []},
+            source="derivation: H(p_t, p_s) = h(p_t) + KL, and gradient reaches the student alone, so KL falls and the loss stalls "
+            "near the teacher's entropy, which nothing moves; how far information decays is to be measured",
+        ),
+        Combination(
+            ("teacher without gradient", "centering", "sharpening"),
+            expected={"student.logits": ["one-hot"], "teacher.logits": ["one-hot"]},
+            source="cross-entropy H(p_t, p_s) = h(p_t) + KL is 0 only where both put all mass on one prototype",
         ),
     )
 
