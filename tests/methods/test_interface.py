@@ -20,7 +20,7 @@ from collapselab.data.dataset import Manifest, Split, channel_statistics
 from collapselab.files import load_arrays, read_csv, read_json
 from collapselab.methods import METHODS
 from collapselab.methods.base import Method, Progress, Softmax
-from collapselab.training.loop import Cell, run_cell
+from collapselab.training.cell import Cell, run_cell
 from collapselab.training.optimisers import build_optimiser
 
 CASES = [(name, ()) for name in METHODS]

@@ -98,7 +98,7 @@ class TokenDistillation(Method):
             "near the teacher's entropy, which nothing moves; how far information decays is to be measured",
         ),
         Combination(
-            ("teacher without gradient", "centering", "sharpening"),
+            ("stop-gradient on the teacher", "centering", "sharpening"),
             expected={"student.logits": ["one-hot"], "teacher.logits": ["one-hot"]},
             source="cross-entropy H(p_t, p_s) = h(p_t) + KL is 0 only where both put all mass on one prototype",
         ),
