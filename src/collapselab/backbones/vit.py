@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from collapselab.backbones.dropout import Dropout
 from collapselab.config.training import ViT
 
 
@@ -22,9 +23,9 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(config.width, config.mlp),
             nn.GELU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.mlp, config.width),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ class VisionTransformer(nn.Module):
         tokens = (image_size // config.patch) ** 2
         self.cls = nn.Parameter(torch.randn(1, 1, config.width))
         self.positions = nn.Parameter(torch.randn(1, 1 + tokens, config.width))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.Sequential(*(Block(config) for _ in range(config.depth)))
         self.norm = nn.LayerNorm(config.width)
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from collapselab.backbones import Backbone, VisionTransformer
+from collapselab.backbones.dropout import Dropout
 from collapselab.config.base import Count, Fraction, PositiveFloat
 from collapselab.config.training import EMA, Optimiser, Regime
 from collapselab.config.training import Backbone as BackboneConfig
@@ -119,9 +120,9 @@ class TokenDistillation(Method):
         self.batch_centre: Tensor | None = None
 
     def forward(self, views: Views) -> Outputs:
-        student = self.student(views.images["student"][0])[:, 1:]
+        student = _logits(self.student, views.images["student"][0])
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.teacher == "sgd"):
-            teacher = self.teacher(views.images["teacher"][0])[:, 1:]
+            teacher = _logits(self.teacher, views.images["teacher"][0])
         return {"student": student, "teacher": teacher}
 
     def loss(self, outputs: Outputs, gather: Gather = identity) -> dict[str, Tensor]:
@@ -169,11 +170,17 @@ class TokenHead(nn.Sequential):
         super().__init__(
             nn.Linear(width, first),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(first, second),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(second, prototypes),
         )
+
+
+def _logits(network: nn.Sequential, images: Tensor) -> Tensor:
+    """[N, 3, H, W] -> [N, T, K]. The CLS token is dropped before the head, which works on each token alone."""
+    logits: Tensor = network[1](network[0](images)[:, 1:])
+    return logits
 
 
 def _layers(name: str, network: nn.Sequential, images: Tensor) -> dict[str, Tensor]:

@@ -1,0 +1,105 @@
+"""Our dropout has torch's distribution: shares, means and independence within what the binomial allows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from collapselab.backbones.dropout import LEVELS, Dropout, keep_mask
+
+SIDE = 1000  # a million values: a share is known to 0.0005
+
+
+def trained(rate: float) -> Dropout:
+    return Dropout(rate).train()
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.1, 0.5, 0.9])
+def test_the_share_dropped_is_the_rate(rate: float) -> None:
+    torch.manual_seed(0)
+    dropped = (trained(rate)(torch.ones(SIDE, SIDE)) == 0).double().mean()
+    assert abs(dropped - rate) < 4 * (rate * (1 - rate)) ** 0.5 / SIDE + 0.5 / LEVELS
+
+
+@pytest.mark.parametrize("rate", [0.1, 1 / 3, 0.5])
+def test_kept_values_are_divided_by_exactly_the_share_kept(rate: float) -> None:
+    torch.manual_seed(0)
+    out = trained(rate)(torch.ones(SIDE, SIDE))
+    expected = LEVELS / (LEVELS - round(rate * LEVELS))
+    torch.testing.assert_close(out.unique(), torch.tensor([0.0, expected]))
+    assert expected == pytest.approx(1 / (1 - rate), rel=2e-5)
+
+
+def test_a_rate_near_one_keeps_something() -> None:
+    torch.manual_seed(0)
+    out = trained(1 - 1e-9)(torch.ones(4 * SIDE, SIDE))
+    assert set(out.unique().tolist()) == {0.0, float(LEVELS)}
+
+
+def test_every_one_of_the_levels_is_drawn_alike() -> None:
+    """Two levels beside each other differ by one 65,536th of the values: no bit of the words is stuck or favoured."""
+    for level in (1, LEVELS // 2, LEVELS - 1):
+        torch.manual_seed(0)
+        dropped = (~keep_mask(torch.empty(4 * SIDE, SIDE), level)).double().mean()
+        p = level / LEVELS
+        assert abs(dropped - p) < 4 * (p * (1 - p)) ** 0.5 / (4 * SIDE**2) ** 0.5
+
+
+def test_the_four_values_of_a_word_and_neighbouring_words_are_independent() -> None:
+    torch.manual_seed(0)
+    kept = keep_mask(torch.empty(4 * SIDE * SIDE), LEVELS // 4).double()
+    kept -= kept.mean()
+    variance = float(kept.square().mean())
+    for lag in (1, 2, 3, 4, 8, 256, SIDE):
+        correlation = float((kept[:-lag] * kept[lag:]).mean()) / variance
+        assert abs(correlation) < 4 / (2 * SIDE)
+    lanes = kept.view(-1, 4)
+    assert (lanes.mean(0).abs() < 4 * variance**0.5 / SIDE).all()
+
+
+def test_the_gradient_goes_through_the_same_mask() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(37, 11, requires_grad=True)
+    out = trained(0.3)(x)
+    upstream = torch.randn_like(out)
+    out.backward(upstream)
+    factor = torch.where(out.detach() == 0, 0.0, LEVELS / (LEVELS - round(0.3 * LEVELS)))
+    torch.testing.assert_close(out.detach(), x.detach() * factor)
+    torch.testing.assert_close(x.grad, upstream * factor)
+
+
+def test_equal_seeds_draw_equal_masks_and_each_call_another() -> None:
+    x = torch.ones(65, 33)
+
+    def two(seed: int) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(seed)
+        dropout = trained(0.5)
+        return dropout(x), dropout(x)
+
+    first, again, other = two(1), two(1), two(2)
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], first[1]) and not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("dropout", [Dropout(0.5).eval(), Dropout(0.0).train()], ids=["eval", "rate 0"])
+def test_nothing_is_dropped_or_drawn_in_eval_mode_and_at_rate_0(dropout: Dropout) -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    x = torch.randn(5, 3)
+    after = torch.get_rng_state()
+    assert dropout(x) is x
+    assert torch.equal(torch.get_rng_state(), after) and not torch.equal(before, after)
+
+
+def test_masks_do_not_depend_on_the_number_of_threads() -> None:
+    threads = torch.get_num_threads()
+    masks = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            torch.manual_seed(3)
+            masks.append(keep_mask(torch.empty(SIDE, SIDE), LEVELS // 3))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*masks)
