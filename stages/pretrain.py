@@ -7,8 +7,6 @@ from pathlib import Path
 
 from _stage import stage
 
-import torch
-
 from collapselab.config.base import nearest
 from collapselab.config.study import load_study, read_params
 from collapselab.console import progress
@@ -17,6 +15,7 @@ from collapselab.errors import UserError
 from collapselab.sources import hash_sources
 from collapselab.training.cell import Cell, choose_device, run_cell
 from collapselab.training.checkpoints import Checkpoints
+from collapselab.training.process import prepare
 from collapselab.training.workspace import Workspace, caller, claimed
 
 
@@ -26,9 +25,7 @@ def main(regime: str) -> None:
     if regime not in study.regimes:
         raise UserError(f"unknown regime {regime!r}: {nearest(regime, study.regimes)}")
     device = choose_device(study.training.device)
-    torch.set_num_threads(study.training.threads or torch.get_num_threads())
-    # A saturated regime fills its gradients with denormals, which slow a CPU up to five times.
-    torch.set_flush_denormal(True)
+    prepare(study.training.threads)
     folder = Path("data") / study.data.source
     manifest = load_manifest(folder)
     splits = {name: load_split(folder, name) for name in SPLITS}

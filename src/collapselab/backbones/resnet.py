@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -46,6 +47,8 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
+        if images.device.type == "cpu":  # channels last through the whole network: a fifth faster there
+            images = images.contiguous(memory_format=torch.channels_last)
         x = F.relu(self.bn(self.stem(images)), inplace=True)
         features: Tensor = self.blocks(x).mean((2, 3))
         return features
