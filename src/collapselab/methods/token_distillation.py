@@ -178,8 +178,11 @@ class TokenHead(nn.Sequential):
 
 
 def _logits(network: nn.Sequential, images: Tensor) -> Tensor:
-    """[N, 3, H, W] -> [N, T, K]. The CLS token is dropped before the head, which works on each token alone."""
-    logits: Tensor = network[1](network[0](images)[:, 1:])
+    """[N, 3, H, W] -> [N, T, K]. The CLS token is dropped before the head, which works on each token alone.
+
+    Contiguous, as a product of strided tokens can't take the bias along.
+    """
+    logits: Tensor = network[1](network[0](images)[:, 1:].contiguous())
     return logits
 
 

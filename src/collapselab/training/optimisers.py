@@ -20,10 +20,10 @@ def build_optimiser(method: Method, config: Optimiser) -> torch.optim.Optimizer:
     groups = [part for group in method.parameter_groups() for part in _split(group, config)]
     rate, decay = config.learning_rate, config.weight_decay
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, foreach=True)
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
     if config.name == "lars":
         return LARS(groups, lr=rate, momentum=config.momentum, weight_decay=decay, trust=config.trust, clip=config.clip)
-    return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, weight_decay=decay, foreach=True)
+    return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, weight_decay=decay, fused=True)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
