@@ -58,6 +58,8 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
         "sha256": {}, "mean": [0.5] * 3, "std": [0.2] * 3, "schema": 1,
     }  # fmt: skip
     write_json(root / "data" / "digits" / "manifest.json", manifest)
+    write_json(root / "docs" / "explanations.json", [])
+    write_json(root / "docs" / "expectations.json", [])
     folder = root / "runs" / "fake"
     knn: dict[str, Any] = {"schema": 1, "k": 20, "temperature": 0.1, "pixels": {"knn": 0.56}, "regimes": {}}
     linear: dict[str, Any] = {"schema": 1, "pixels": {"linear": 0.6}, "regimes": {}}
@@ -98,7 +100,7 @@ def _cell(out: Path, name: str, seed: int, entry: dict[str, Any]) -> None:
     architecture = entry["backbone"].split("-")[0]
     config = {
         "study": "fake", "regime": name, "seed": seed, "steps": STEPS[-1], "device": "cpu", "threads": 1,
-        "guards_off": entry["off"],
+        "guards_off": entry["off"], "expected": {layer: ["one-hot"] for layer in entry["layers"]} if entry["off"] else None,
         "config": {"method": entry["method"], "backbone": entry["backbone"]},
         "backbone": {"architecture": architecture},
         "snapshots": {"bank": 300, "queries": 212},

@@ -170,6 +170,19 @@ def test_orders_differ_between_epochs_and_not_between_runs() -> None:
     assert fixed == list(range(64))
 
 
+def test_a_methods_own_draws_are_addressed_by_epoch_purpose_and_image() -> None:
+    images = torch.zeros((12, 3, 8, 8), dtype=torch.uint8)
+
+    def drawn(size: int, epoch: int, purpose: str) -> torch.Tensor:
+        batches = list(loader(images, size, shuffle=True).epoch(epoch))
+        rows = torch.cat([batch.labels for batch in batches])
+        return torch.cat([batch.uniforms(purpose, 5) for batch in batches])[rows.argsort()]
+
+    masks = drawn(4, 0, "masks")
+    assert masks.shape == (12, 5) and torch.equal(masks, drawn(6, 0, "masks"))
+    assert not torch.equal(masks, drawn(4, 1, "masks")) and not torch.equal(masks, drawn(4, 0, "others"))
+
+
 # ---- cells
 
 

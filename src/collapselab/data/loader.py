@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -56,8 +57,10 @@ class Loader:
         """The batches of epoch `number` from its batch `first` on, both counted from 0."""
         order = self._order(number)
         tables = {key: self._table(*key, number) for key in self._views()}
+        # Tables of all images: drawn once an epoch, not at each batch that asks.
+        drawn = cache(partial(self._uniforms, epoch=number))
         for start in range(first * self.batch_size, len(self) * self.batch_size, self.batch_size):
-            yield self._batch(order[start : start + self.batch_size], tables, number)
+            yield self._batch(order[start : start + self.batch_size], tables, drawn)
 
     def _order(self, epoch: int) -> Tensor:
         if not self.shuffle:
@@ -74,10 +77,12 @@ class Loader:
     def _uniforms(self, purpose: str, columns: int, epoch: int) -> Tensor:
         return torch.from_numpy(uniforms(self.seed, purpose, epoch, len(self.images), columns)).to(self.images.device)
 
-    def _batch(self, rows: Tensor, tables: Mapping[tuple[str, int], Tensor], epoch: int) -> Batch:
+    def _batch(
+        self, rows: Tensor, tables: Mapping[tuple[str, int], Tensor], drawn: Callable[[str, int], Tensor]
+    ) -> Batch:
         images = self.images[rows]
         views: dict[str, list[Tensor]] = {branch: [] for branch in self.augmentation}
         for branch, view in self._views():
             table = tables[branch, view][rows]
             views[branch].append(augment.augment(images, table, self.augmentation[branch], self.normalise))
-        return Batch(views, self.labels[rows], lambda purpose, columns: self._uniforms(purpose, columns, epoch)[rows])
+        return Batch(views, self.labels[rows], lambda purpose, columns: drawn(purpose, columns)[rows])

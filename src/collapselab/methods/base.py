@@ -165,6 +165,15 @@ class Method(nn.Module, ABC):
         """The guards that this regime does without."""
         return [guard for guard in cls.guards if guard.is_off(config)]
 
+    @classmethod
+    def expected(cls, config: Regime) -> Mapping[str, list[str]] | None:
+        """What is declared for the guards that this regime does without, by layer; None where nothing is for that set of them."""
+        off = [guard.name for guard in cls.switched_off(config)]
+        declared: list[tuple[tuple[str, ...], Mapping[str, list[str]]]]
+        declared = [((guard.name,), guard.expected) for guard in cls.guards]
+        declared += [(combination.guards, combination.expected) for combination in cls.combinations]
+        return next((expected for names, expected in declared if sorted(names) == sorted(off)), None)
+
 
 def need_architecture(config: Regime, backbone: Backbone, architecture: str, where: str) -> None:
     if backbone.architecture != architecture:

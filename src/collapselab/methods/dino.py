@@ -115,6 +115,10 @@ class DINO(Method):
             layers |= {f"{name}.representation": representation, f"{name}.logits": network[1](representation)}
         return layers
 
+    def evaluated(self, images: Tensor) -> dict[str, Tensor]:
+        """The representation alone: thousands of logits for every image would fill a disk, and snapshots have the probe set's."""
+        return {"student.representation": summary(self.student[0](images))}
+
     def softmaxes(self) -> dict[str, Softmax]:
         return {"student.logits": Softmax(self.config.student_temperature), "teacher.logits": self._teacher_softmax()}
 

@@ -18,6 +18,7 @@ from collapselab.report.captions import CAPTIONS
 from collapselab.report.charts import charts, spectra_over_steps, verdict_of
 from collapselab.report.check import provenance
 from collapselab.report.inputs import Results, Run, gather
+from collapselab.report.interventions import Intervention, intervention_table, interventions, read_explanations
 from collapselab.report.outputs import write_numbers
 from collapselab.report.tables import (
     KEY_METRICS,
@@ -59,10 +60,12 @@ def build(params: dict[str, Any], root: Path = Path()) -> Path:
     drawn = make_figures(results)
     write_figures(out / "figures", {f"{figure.name}.svg": figure.svg for figure in drawn} | pictures)
     embedded = {file: base64.b64encode(png).decode() for file, png in pictures.items()}
-    page = make_page(results, drawn)
+    switched = interventions(results, read_explanations(root))
+    page = make_page(results, drawn, switched)
     write_text(out / "report.html", render("template.html.j2", page | {"embedded": embedded}))
     write_text(out / "report.md", render("template.md.j2", page))
     write_numbers(results, out)
+    write_json(out / "interventions.json", [one.as_dict() for one in switched])
     write_json(out / "provenance.json", provenance(params, root))
     return out
 
@@ -83,13 +86,15 @@ def _before_and_after(runs: list[Run]) -> tuple[float, list[float]]:
     return mean(run.score("knn", "initial") for run in runs), [run.score("knn", "final") for run in runs]
 
 
-def make_page(results: Results, drawn: list[Figure]) -> dict[str, Any]:
+def make_page(results: Results, drawn: list[Figure], switched: list[Intervention]) -> dict[str, Any]:
     """What both templates read."""
     return {
         "study": results.study,
         "summary": content.summary(results),
         "findings": content.findings(results),
         "rows": verdict_table(results),
+        "interventions": intervention_table(switched),
+        "explanations": [one for one in switched if one.explanation],
         "figures": drawn,
         "evidence": content.evidence(results),
         "grids": content.grids(results),

@@ -73,6 +73,7 @@ class Cell:
             "steps": self.steps(manifest.counts["train"]),
             "config": config.model_dump(mode="json"),
             "guards_off": [guard.name for guard in method.switched_off(config)],
+            "expected": method.expected(config),
             "backbone": study.backbones[config.backbone].model_dump(mode="json"),
             "augmentation": {
                 name: b.model_dump(mode="json") for name, b in study.augmentations[config.augmentation].items()
