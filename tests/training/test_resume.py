@@ -71,6 +71,7 @@ def test_checkpoints_are_pruned_and_a_damaged_one_gives_way_to_the_one_before(
     assert checkpoints.latest() is None
     for step in (1, 2, 999_999, 1_000_000):
         checkpoints.save(step, {"history": np.frombuffer(b"rows %d" % step, np.uint8)})
+    checkpoints.settle()
     kept = sorted(tmp_path.iterdir())
     assert len(kept) == KEPT
     newest = checkpoints.newest

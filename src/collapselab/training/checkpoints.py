@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,12 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one run: written atomically, the last two kept."""
+    """The checkpoints of one run: written atomically, beside the training, the last two kept."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
         self._saved, self._checked = time.monotonic(), time.monotonic()
 
     def due(self) -> bool:
@@ -57,12 +60,25 @@ class Checkpoints:
         return now - self._saved + step > EVERY
 
     def save(self, step: int, arrays: Arrays) -> None:
-        """Write one and remove all but the last two. Raises UserError where the disk refuses."""
+        """Begin to write one, when the one before is on disk; `arrays` must not change afterwards (see `collect`).
+
+        Raises UserError where the disk refused the one before.
+        """
+        self.settle()
+        self._writing = self._writer.submit(self._write, step, arrays)
+        self._saved = time.monotonic()
+
+    def settle(self) -> None:
+        """Wait until what was begun is on disk. Raises UserError where the disk refuses."""
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
+
+    def _write(self, step: int, arrays: Arrays) -> None:
         with replacing(self.folder / f"step-{step:06d}.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
         for old in self._paths()[:-KEPT]:
             old.unlink(missing_ok=True)
-        self._saved = time.monotonic()
 
     def latest(self) -> Checkpoint | None:
         """The newest whole one. A damaged one is named on stderr and removed, and the one before it serves."""
@@ -76,6 +92,7 @@ class Checkpoints:
 
     @property
     def newest(self) -> Path | None:
+        self.settle()
         paths = self._paths()
         return paths[-1] if paths else None
 
@@ -97,7 +114,7 @@ def _whole(path: Path) -> bool:
 
 
 def collect(method: Method, optimiser: torch.optim.Optimizer, gradients: GradientStatistics) -> Arrays:
-    """The state of all three, as arrays under the keys above."""
+    """A copy of the state of all three, as arrays under the keys above."""
     arrays = collect_method(method) | {f"gradients/{name}": _array(value) for name, value in gradients.state().items()}
     for number, state in optimiser.state_dict()["state"].items():
         arrays |= {f"optimiser/{number}/{name}": _array(value) for name, value in state.items() if value is not None}
@@ -129,7 +146,7 @@ def _under(prefix: str, arrays: Arrays) -> Arrays:
 
 
 def _array(value: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = value.detach().cpu().numpy()
+    array: NDArray[Any] = value.detach().to("cpu", copy=True).numpy()
     return array
 
 

@@ -104,6 +104,8 @@ class Trainer:
             history = np.frombuffer(self.history.content(), np.uint8)
             state = collect(self.method, self.optimiser, self.gradients)
             self.checkpoints.save(self.step, state | {"history": history})
+            if signal is not None or self.step == self.steps:
+                self.checkpoints.settle()
         if signal is not None:
             saved = "and saved" if self.checkpoints else "and not saved"
             raise Interrupted(f"stopped after step {self.step} of {self.steps} {saved}", signal)
