@@ -48,7 +48,7 @@ def test_a_preset_fills_what_is_left_out_and_shows_in_the_resolved_config(
     scaled = resolved(preset="scaled")
     assert (scaled["preset"], scaled["ema"]) == (
         "scaled",
-        {"start": None, "end": None, "curve": "cosine", "half_life": 0.05},
+        {"start": None, "end": None, "curve": "cosine", "half_life": 0.2},
     )
     own = {"start": 0.5, "end": 0.9, "curve": "linear"}
     assert resolved(preset="scaled", ema=own)["ema"] == own | {"half_life": None}

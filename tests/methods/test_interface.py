@@ -205,5 +205,5 @@ def test_methods_of_vectors_take_either_backbone(name: str) -> None:
 
 def test_a_presets_average_is_the_one_that_trains() -> None:
     config = type(CONFIGS["byol"])(**CONFIGS["byol"].model_dump(exclude={"ema", "preset"}), preset="scaled")
-    assert config.ema == EMA(half_life=0.05)  # type: ignore[attr-defined]
-    assert method_of(config).after_step(Progress(1, 40))["ema"] == pytest.approx(0.5**0.5)
+    assert config.ema == EMA(half_life=0.2)  # type: ignore[attr-defined]
+    assert method_of(config).after_step(Progress(1, 40))["ema"] == pytest.approx(0.5**0.125)
