@@ -7,7 +7,7 @@ QUIET := $(shell [ -t 2 ] || echo --quiet)  # progress on a terminal, nothing in
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro ui track test test-all check lint types check-reports lock schema calibrate detector definitions
+.PHONY: help install repro ui track test test-all check lint types check-reports lock schema calibrate detector definitions speed
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -62,6 +62,10 @@ detector: install ## how soon, and how often falsely, alarms go off in planted s
 definitions: install ## docs/definitions.md: metrics and losses against other libraries, installed apart from .venv's own packages
 	$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --target .venv/definitions --no-deps -r bench/definitions/requirements.txt
 	PYTHONPATH=.venv/definitions $(BIN)/python -m bench.definitions
+
+speed: install ## docs/speed.md: times against peers, in turns; half an hour on a machine that does nothing else
+	$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --target .venv/speed --no-deps -r bench/speed/requirements.txt
+	PYTHONPATH=.venv/speed $(BIN)/python -m bench.speed
 
 lock: install ## requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --group dev pyproject.toml -o requirements.lock

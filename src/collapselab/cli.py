@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 @app.callback()
 def _root() -> None:
-    """repro, track, ui and check-reports work from the repository's root, wherever in it they were called."""
+    """repro, track, ui, check-reports and bench work from the repository's root, wherever in it they were called."""
 
 
 def enter_root() -> Path:
@@ -197,6 +198,28 @@ def explain(
     from collapselab.diagnose import explain as pages
 
     pages.show(pages.explain(name))
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="pretrain, augment, knn or spectra")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+    pairs: Annotated[int, typer.Option(min=1, help="turns that each side takes")] = 5,
+) -> None:
+    """How many times as fast as a peer, both run here and now: seconds to minutes, on a machine that does nothing else."""
+    root = enter_root()
+    if not (root / "bench" / "speed").is_dir():
+        raise UserError(f"no bench/speed in {root}: benchmarks are part of the repository, run this in a clone of it")
+    # bench/ is not installed, as its peers are not; here it is found as `python -m bench.speed` finds it.
+    sys.path[:0] = [str(root)]
+    sys.path.append(str(root / ".venv" / "speed"))
+    speed, page = import_module("bench.speed"), import_module("bench.speed.page")
+    if name not in speed.NAMES:
+        from collapselab.config.base import nearest
+
+        raise UserError(f"no benchmark {name!r}: {nearest(name, speed.NAMES)}")
+    result = speed.run(name, pairs)
+    print(page.as_json(result) if as_json else page.as_text(result))
 
 
 def main() -> None:

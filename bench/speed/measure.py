@@ -1,0 +1,99 @@
+"""Ratios of times: only what ran in turns, in one run on one machine, is compared."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+PAIRS = 5
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison.
+
+    Attributes:
+        theirs, ours: seconds of each turn, in the same order: turn i of both ran one after the other.
+        beside: what else was measured in the same processes, by name.
+    """
+
+    theirs: list[float]
+    ours: list[float]
+    beside: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times as fast we were, turn by turn."""
+        return [theirs / ours for theirs, ours in zip(self.theirs, self.ours, strict=True)]
+
+    @property
+    def ratio(self) -> dict[str, float]:
+        found = self.ratios
+        return {"median": round(median(found), 3), "min": round(min(found), 3), "max": round(max(found), 3)}
+
+    def as_json(self) -> dict[str, Any]:
+        seconds = {"peer_s": round(median(self.theirs), 5), "ours_s": round(median(self.ours), 5)}
+        return {"ratio": self.ratio} | seconds | {name: round(value, 4) for name, value in self.beside.items()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A benchmark: what was compared with what; of several parts the slowest speaks for all."""
+
+    name: str
+    peer: str
+    parts: Mapping[str, Part]
+
+    def as_json(self) -> dict[str, Any]:
+        ratios = [part.ratio for part in self.parts.values()]
+        return {
+            "name": self.name,
+            "peer": self.peer,
+            "ratio": min(ratios, key=lambda ratio: ratio["median"]),
+            "machine": machine(),
+            "parts": {name: part.as_json() for name, part in self.parts.items()},
+        }
+
+
+def in_turns(theirs: Callable[[], object], ours: Callable[[], object], pairs: int) -> Part:
+    """Times of both, called in turns after one call each that is not counted."""
+    theirs(), ours()
+    turns = [(seconds(theirs), seconds(ours)) for _ in range(pairs)]
+    return Part([first for first, _ in turns], [second for _, second in turns])
+
+
+def seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def machine() -> dict[str, Any]:
+    """What the times depend on: processor, cores, and versions of the libraries that compute."""
+    import numpy
+    import torch
+
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if (info.is_file())
+        else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()

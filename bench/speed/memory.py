@@ -1,0 +1,95 @@
+"""The training process's peak memory beside what it can't do without: model, optimiser, activations and data."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).parents[2]
+IMAGES = 50_000
+STEPS = 3
+MIB = 2**20
+
+
+def measure(regime: str = "both") -> dict[str, float]:
+    """MiB of a process of its own that takes a few steps on 50,000 images: `peak` above its libraries' own, and the parts."""
+    command = [sys.executable, "-m", "bench.speed.memory", regime]
+    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return {name: float(value) for name, value in (line.split("=") for line in answer.stdout.splitlines())}
+
+
+def _run(regime: str) -> None:
+    from bench.speed.ours import cell
+    from bench.speed.worker import images
+
+    from collapselab.data.augment import Normalisation
+    from collapselab.data.loader import Loader
+    from collapselab.methods import build
+    from collapselab.training.process import prepare
+    from collapselab.training.schedules import build_optimiser
+
+    prepare(0)
+    # Anything that libraries load for their first step counts as theirs.
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1).step()
+    libraries = _peak()
+    running, splits, manifest = cell(regime, images(IMAGES))
+    study = running.study
+    config = study.regimes[regime]
+    held = torch.from_numpy(splits["train"].images)
+    loader = Loader(
+        held,
+        torch.from_numpy(splits["train"].labels),
+        study.augmentations["notebook"],
+        Normalisation.for_data(study.data, manifest),
+        config.batch_size,
+        0,
+        shuffle=False,
+    )
+    method = build(config, study.backbones["vit"], 32, 10).train()
+    optimiser = build_optimiser(method, config.optimiser)
+    saved: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    for step, batch in enumerate(loader.epoch(0)):
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = method.loss(method(method.views(batch)))["loss"]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        if step == 0:
+            weights = {parameter.untyped_storage().data_ptr() for parameter in method.parameters()}
+            activations = sum(size for place, size in saved.items() if place not in weights)
+        if step == STEPS:
+            break
+    model = sum(parameter.nbytes for parameter in method.parameters())
+    state = sum(
+        value.nbytes for entry in optimiser.state.values() for value in entry.values() if torch.is_tensor(value)
+    )
+    gradients = sum(parameter.nbytes for parameter in method.parameters() if parameter.requires_grad)
+    parts = {
+        "model": model,
+        "gradients": gradients,
+        "optimiser": state,
+        "activations": activations,
+        "data": held.nbytes,
+    }
+    print(*(f"{name}={size / MIB}" for name, size in parts.items()), sep="\n")
+    print(f"peak={(_peak() - libraries) / MIB}")
+
+
+def _peak() -> int:
+    """The process's largest memory so far, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    _run(sys.argv[1])

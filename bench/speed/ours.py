@@ -1,0 +1,40 @@
+"""Our side: a cell of studies/notebook.yaml on images that are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from collapselab.config.study import load_study
+from collapselab.data.dataset import Manifest, Split, channel_statistics
+from collapselab.training.loop import Cell
+
+NOTEBOOK = Path(__file__).parents[2] / "studies" / "notebook.yaml"
+STEPS = 1000
+PROBE = 16  # validation images
+
+
+def cell(regime: str, images: np.ndarray) -> tuple[Cell, dict[str, Split], Manifest]:
+    """What run_cell takes, for images [N, 32, 32, 3] uint8: no snapshot between the first step and the last."""
+    study = load_study(NOTEBOOK)
+    pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    labels = np.arange(len(pixels)) % 10
+    config = study.regimes[regime]
+    epochs = STEPS // (len(pixels) // config.batch_size)
+    snapshots = study.training.snapshots.model_copy(
+        update={"bank": PROBE // 2, "queries": PROBE // 2, "view_images": 2, "log_steps": [0], "epoch_interval": epochs}
+    )
+    study = study.model_copy(
+        update={
+            "training": study.training.model_copy(update={"snapshots": snapshots}),
+            "regimes": {regime: config.model_copy(update={"epochs": epochs})},
+        }
+    )
+    splits = {"train": Split(pixels, labels)}
+    splits |= {name: Split(pixels[:PROBE], labels[:PROBE]) for name in ("validation", "test")}
+    mean, std = channel_statistics(pixels)
+    counts = {name: len(split) for name, split in splits.items()}
+    manifest = Manifest("cifar10", "random images", [str(i) for i in range(10)], 32, counts, {}, mean, std)
+    return Cell(study, regime, 42, torch.device("cpu")), splits, manifest

@@ -1,0 +1,140 @@
+"""docs/speed.md and docs/speed.json from what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.speed.measure import Part, Result, machine
+from bench.speed.small import Small
+
+from collapselab.files import write_json, write_text
+
+DOCS = Path(__file__).parents[2] / "docs"
+GOALS = {
+    "pretrain": "at least 1.6 with denormals flushed",
+    "augment": "at least 20, and at most 3 % of a step",
+    "knn": "at least 1, with at most 1 GiB of memory besides the features",
+    "spectra": "at least 0.5",
+}
+
+
+def write(
+    results: list[Result], small: list[Small], startup: Mapping[str, float], memory: Mapping[str, Mapping[str, float]]
+) -> None:
+    found = {
+        "machine": machine(),
+        "ratios": {result.name: _without_machine(result) for result in results},
+        "small": [asdict(one) for one in small],
+        "startup_s": {name: round(value, 3) for name, value in startup.items()},
+        "memory_mib": {
+            regime: {name: round(value, 1) for name, value in parts.items()} for regime, parts in memory.items()
+        },
+    }
+    write_json(DOCS / "speed.json", found)
+    write_text(DOCS / "speed.md", page(results, small, startup, memory))
+
+
+def _without_machine(result: Result) -> dict[str, Any]:
+    return {name: value for name, value in result.as_json().items() if name != "machine"}
+
+
+def page(
+    results: list[Result], small: list[Small], startup: Mapping[str, float], memory: Mapping[str, Mapping[str, float]]
+) -> str:
+    about = machine()
+    lines = [
+        "# Speed",
+        "",
+        "Written by `make speed`. Every ratio is of times taken in turns in one run: how many times as fast as the peer, median of",
+        "the turns, smallest and largest. Seconds hold on this machine only: "
+        f"{about['processor']}, {about['cores']} cores, {about['system']},",
+        f"Python {about['python']}, torch {about['torch']}, NumPy {about['numpy']}. One of them alone: "
+        "`collapselab bench NAME`. As JSON: [speed.json](speed.json).",
+        "",
+    ]
+    for result in results:
+        lines += [f"## {result.name}", "", f"Peer: {result.peer}. Goal: {GOALS[result.name]}.", ""]
+        lines += ["| | ratio | smallest | largest | peer, s | ours, s | beside |", "|---|---|---|---|---|---|---|"]
+        lines += [_row(name, part) for name, part in result.parts.items()] + [""]
+    return "\n".join([*lines, *_small(small), *_startup(startup), *_memory(memory)])
+
+
+def _row(name: str, part: Part) -> str:
+    values = part.as_json()
+    ratio = values["ratio"]
+    beside = ", ".join(f"{key} {value:.3g}" for key, value in part.beside.items())
+    return (
+        f"| {name} | **{ratio['median']:.2f}** | {ratio['min']:.2f} | {ratio['max']:.2f} "
+        f"| {values['peer_s']:.4g} | {values['ours_s']:.4g} | {beside} |"
+    )
+
+
+def _small(small: list[Small]) -> list[str]:
+    return [
+        "## Small networks",
+        "",
+        "A step of the default study's regimes, milliseconds; its products and convolutions at the rate of a large product.",
+        "",
+        "| regime | one thread | two threads | augmentation | products |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {one.regime} | {one.one:.1f} | {one.two:.1f} | {one.augmentation:.1f} | {one.products:.1f} |"
+            for one in small
+        ),
+        "",
+    ]
+
+
+def _startup(startup: Mapping[str, float]) -> list[str]:
+    bare = startup["bare"]
+    return [
+        "## Start-up",
+        "",
+        f"`import torch` and one optimiser: {bare:.1f} s. A cell of the default study to the end of its first step: "
+        f"{startup['cell']:.1f} s. Of that, ours:",
+        "",
+        "| | s | of bare torch |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {took:.2f} | {took / bare:.0%} |"
+            for name, took in startup.items()
+            if name not in ("bare", "cell")
+        ),
+        "",
+    ]
+
+
+def _memory(memory: Mapping[str, Mapping[str, float]]) -> list[str]:
+    lines = [
+        "## Memory",
+        "",
+        "The founding network on 50,000 images, MiB: the process's peak above what its libraries take, beside what a step has to",
+        "hold.",
+        "",
+        "| regime | peak | needed | ratio | of it |",
+        "|---|---|---|---|---|",
+    ]
+    for regime, parts in memory.items():
+        needed = {name: size for name, size in parts.items() if name != "peak"}
+        total = sum(needed.values())
+        listed = ", ".join(f"{name} {size:.0f}" for name, size in needed.items())
+        lines.append(f"| {regime} | {parts['peak']:.0f} | {total:.0f} | {parts['peak'] / total:.2f} | {listed} |")
+    return [*lines, ""]
+
+
+def as_text(result: Result) -> str:
+    """A few lines for a terminal."""
+    lines = [f"{result.name}: how many times as fast as {result.peer} (goal: {GOALS[result.name]})"]
+    for name, part in result.parts.items():
+        ratio = part.ratio
+        beside = "".join(f", {key} {value:.3g}" for key, value in part.beside.items())
+        lines.append(f"  {name}: {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}){beside}")
+    return "\n".join(lines)
+
+
+def as_json(result: Result) -> str:
+    return json.dumps(result.as_json(), indent=2)
