@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.speed import NAMES, memory, page, small, startup
+from bench.speed import NAMES, memory, page, recording, small, startup
 from bench.speed.measure import PAIRS, Part, Result
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ def main() -> None:
     pairs = parser.parse_args().pairs
     results = [_in_own_process(name, pairs) for name in NAMES]
     found = {regime: memory.measure(regime) for regime in ("frozen", "both")}
-    page.write(results, small.measure(), startup.measure(), found)
+    page.write(results, small.measure(), startup.measure(), found, recording.measure())
 
 
 def _in_own_process(name: str, pairs: int) -> Result:

@@ -30,8 +30,8 @@ def _run(regime: str) -> None:
     from collapselab.data.augment import Normalisation
     from collapselab.data.loader import Loader
     from collapselab.methods import build
+    from collapselab.training.optimisers import build_optimiser
     from collapselab.training.process import prepare
-    from collapselab.training.schedules import build_optimiser
 
     prepare(0)
     # Anything that libraries load for their first step counts as theirs.

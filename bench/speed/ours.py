@@ -9,7 +9,7 @@ import torch
 
 from collapselab.config.study import load_study
 from collapselab.data.dataset import Manifest, Split, channel_statistics
-from collapselab.training.loop import Cell
+from collapselab.training.cell import Cell
 
 NOTEBOOK = Path(__file__).parents[2] / "studies" / "notebook.yaml"
 STEPS = 1000

@@ -23,7 +23,11 @@ GOALS = {
 
 
 def write(
-    results: list[Result], small: list[Small], startup: Mapping[str, float], memory: Mapping[str, Mapping[str, float]]
+    results: list[Result],
+    small: list[Small],
+    startup: Mapping[str, float],
+    memory: Mapping[str, Mapping[str, float]],
+    recording: Mapping[str, Mapping[str, float]],
 ) -> None:
     found = {
         "machine": machine(),
@@ -34,8 +38,11 @@ def write(
             regime: {name: round(value, 1) for name, value in parts.items()} for regime, parts in memory.items()
         },
     }
+    found["recording_share"] = {
+        run: {name: round(share, 5) for name, share in shares.items()} for run, shares in recording.items()
+    }
     write_json(DOCS / "speed.json", found)
-    write_text(DOCS / "speed.md", page(results, small, startup, memory))
+    write_text(DOCS / "speed.md", page(results, small, startup, memory, recording))
 
 
 def _without_machine(result: Result) -> dict[str, Any]:
@@ -43,7 +50,11 @@ def _without_machine(result: Result) -> dict[str, Any]:
 
 
 def page(
-    results: list[Result], small: list[Small], startup: Mapping[str, float], memory: Mapping[str, Mapping[str, float]]
+    results: list[Result],
+    small: list[Small],
+    startup: Mapping[str, float],
+    memory: Mapping[str, Mapping[str, float]],
+    recording: Mapping[str, Mapping[str, float]],
 ) -> str:
     about = machine()
     lines = [
@@ -60,7 +71,7 @@ def page(
         lines += [f"## {result.name}", "", f"Peer: {result.peer}. Goal: {GOALS[result.name]}.", ""]
         lines += ["| | ratio | smallest | largest | peer, s | ours, s | beside |", "|---|---|---|---|---|---|---|"]
         lines += [_row(name, part) for name, part in result.parts.items()] + [""]
-    return "\n".join([*lines, *_small(small), *_startup(startup), *_memory(memory)])
+    return "\n".join([*lines, *_small(small), *_startup(startup), *_memory(memory), *_recording(recording)])
 
 
 def _row(name: str, part: Part) -> str:
@@ -123,6 +134,25 @@ def _memory(memory: Mapping[str, Mapping[str, float]]) -> list[str]:
         total = sum(needed.values())
         listed = ", ".join(f"{name} {size:.0f}" for name, size in needed.items())
         lines.append(f"| {regime} | {parts['peak']:.0f} | {total:.0f} | {parts['peak'] / total:.2f} | {listed} |")
+    return [*lines, ""]
+
+
+def _recording(recording: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The write of a checkpoint runs beside the training, on a core that may be free: it stands apart and counts in no sum."""
+    lines = [
+        "## Recording",
+        "",
+        "Shares of a run's time. Checkpoints: what the training waits for; their write to the disk goes on beside it. The",
+        "notebook's are computed from single costs on this machine, as often as its 3,820 steps have them.",
+        "",
+        "| run | snapshots | checkpoints | history | gradient averages | together | write beside it |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    titles = {"default": "default study, simsiam", "frozen": "notebook, frozen", "both": "notebook, both"}
+    for run, shares in recording.items():
+        waited = [shares[name] for name in ("snapshots", "checkpoints", "history", "gradients")]
+        cells = " | ".join(f"{share:.2%}" for share in (*waited, sum(waited), shares["write"]))
+        lines.append(f"| {titles[run]} | {cells} |")
     return [*lines, ""]
 
 

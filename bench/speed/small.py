@@ -16,8 +16,8 @@ from collapselab.config.study import Study, load_study
 from collapselab.data.augment import Normalisation
 from collapselab.data.loader import Batch, Loader
 from collapselab.methods import build
+from collapselab.training.optimisers import build_optimiser
 from collapselab.training.process import prepare
-from collapselab.training.schedules import build_optimiser
 
 QUICK = Path(__file__).parents[2] / "studies" / "quick.yaml"
 REGIMES = ("simsiam", "simclr", "vicreg", "supervised", "notebook-both")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 QUICK = ROOT / "studies" / "quick.yaml"
 BARE = "import torch; torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1).step()"
 RUNS = 5
-PARTS = {  # functions that training.loop calls before its first step
+PARTS = {  # functions that training.cell calls before its first step
     "build": "building the networks",
     "make_probe": "the probe set",
     "calibrate_batch_norm": "batch-norm statistics",
@@ -68,7 +68,7 @@ def trace(started: float, folder: Path) -> None:
     begun = time.time()
     from collapselab.config.study import load_study
     from collapselab.data.dataset import SPLITS, load_manifest, load_split
-    from collapselab.training import loop
+    from collapselab.training import cell as module
     from collapselab.training.process import prepare
 
     parts["imports of ours"] = time.time() - begun
@@ -77,15 +77,15 @@ def trace(started: float, folder: Path) -> None:
     read = timed("reading the images", lambda: {name: load_split(folder / "data", name) for name in SPLITS})
     splits, manifest = read(), load_manifest(folder / "data")
     for name, part in PARTS.items():
-        setattr(loop, name, timed(part, getattr(loop, name)))
+        setattr(module, name, timed(part, getattr(module, name)))
 
     def advance(step: int, steps: int) -> None:
         print(f"cell={time.time() - started}")
         print(*(f"{name}={took}" for name, took in parts.items()), sep="\n", flush=True)
         os._exit(0)
 
-    cell = loop.Cell(study, "simsiam", 0, torch.device("cpu"))
-    loop.run_cell(cell, splits, manifest, folder / "run", advance)
+    cell = module.Cell(study, "simsiam", 0, torch.device("cpu"))
+    module.run_cell(cell, splits, manifest, folder / "run", advance=advance)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def theirs(regime: str, flush: bool) -> None:
 def ours(regime: str, flush: bool) -> None:
     from bench.speed.ours import cell
 
-    from collapselab.training.loop import run_cell
+    from collapselab.training.cell import run_cell
     from collapselab.training.process import prepare
 
     prepare(0)
@@ -75,7 +75,7 @@ def ours(regime: str, flush: bool) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         gate.wait()  # its answer, as the peer's first, holds all that comes before a first step
-        run_cell(*cell(regime, images(512)), Path(folder), advance)
+        run_cell(*cell(regime, images(512)), Path(folder), advance=advance)
 
 
 def gemm_rate() -> float:

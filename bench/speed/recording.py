@@ -1,0 +1,127 @@
+"""What a run records, as shares of its time: snapshots, checkpoints, history and the averages of gradients.
+
+python -m bench.speed.recording default|frozen|both
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from bench.speed.worker import images
+
+from collapselab.config.study import Study, load_study
+from collapselab.data import digits
+from collapselab.data.dataset import Manifest, Split, channel_statistics
+from collapselab.training import cell as module
+from collapselab.training.cell import Cell, run_cell
+from collapselab.training.checkpoints import EVERY, Checkpoints
+from collapselab.training.gradients import GradientStatistics
+from collapselab.training.history import History
+from collapselab.training.interruption import Interrupted
+from collapselab.training.loop import Trainer
+from collapselab.training.process import prepare
+from collapselab.training.snapshots import due
+
+ROOT = Path(__file__).parents[2]
+LONGEST = "simsiam"  # of the default study: 1,500 steps
+PARTS = {
+    "snapshots": (module, "write_snapshot"),
+    "gradients": (GradientStatistics, "update"),
+    "history": (History, "append"),
+}
+PARTS |= {"checkpoints": (Trainer, "_save"), "write": (Checkpoints, "_write")}
+PIXELS = 10_000  # images of random pixels
+STEPS = 8  # of the founding network, after which single costs are known
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """Shares of a run's time, by part: of the default study's longest regime, and of the founding notebook's."""
+    return {name: _in_own_process(name) for name in ("default", "frozen", "both")}
+
+
+def _in_own_process(name: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.speed.recording", name]
+    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return {part: float(share) for part, share in (line.split("=") for line in answer.stdout.splitlines())}
+
+
+def default() -> dict[str, float]:
+    """The whole regime, as the pipeline runs it. Checkpoints are written beside it: their write counts in full."""
+    study = load_study(ROOT / "studies" / "quick.yaml")
+    splits = digits.make(study.data)  # type: ignore[arg-type]
+    spent, steps = _run(study, LONGEST, splits, None)
+    whole = sum(steps)
+    return {name: sum(taken) / whole for name, taken in spent.items()}
+
+
+def notebook(regime: str) -> dict[str, float]:
+    """From single costs on images of random pixels: of a step, a snapshot and a checkpoint, as often as the run has them."""
+    study = load_study(ROOT / "studies" / "notebook.yaml")
+    pixels = np.ascontiguousarray(images(PIXELS).transpose(0, 3, 1, 2))
+    labels = np.arange(PIXELS) % 10
+    rows = {"train": slice(0, PIXELS), "validation": slice(0, 1000), "test": slice(0, 100)}
+    splits = {name: Split(pixels[chosen], labels[chosen]) for name, chosen in rows.items()}
+    spent, steps = _run(study, regime, splits, STEPS)
+    config = study.regimes[regime]
+    per_epoch = 49_000 // config.batch_size
+    count = config.epochs * per_epoch
+    whole = count * median(steps)
+    often = {"snapshots": len(due(study.training.snapshots, count, per_epoch)), "gradients": count, "history": count}
+    often |= dict.fromkeys(("checkpoints", "write"), whole / EVERY)
+    return {name: often[name] * median(spent[name]) / whole for name in PARTS}
+
+
+def _run(
+    study: Study, regime: str, splits: dict[str, Split], stop: int | None
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Seconds of each call of each part, and of each step; `stop` ends the run after so many steps."""
+    prepare(study.training.threads)
+    mean, std = channel_statistics(splits["train"].images)
+    counts = {name: len(split) for name, split in splits.items()}
+    manifest = Manifest(study.data.source, "", [str(label) for label in range(10)], 32, counts, {}, mean, std)
+    spent: defaultdict[str, list[float]] = defaultdict(list)
+    for name, (owner, attribute) in PARTS.items():
+        setattr(owner, attribute, _timed(getattr(owner, attribute), spent[name]))
+    ends: list[float] = []
+
+    def advance(step: int, steps: int) -> None:
+        ends.append(time.perf_counter())
+        if step == stop:
+            os.kill(os.getpid(), signal.SIGTERM)  # saves a checkpoint, as it would in use
+
+    with tempfile.TemporaryDirectory() as folder, suppress(Interrupted):
+        checkpoints = Checkpoints(Path(folder) / "checkpoints")
+        run_cell(
+            Cell(study, regime, 0, torch.device("cpu")), splits, manifest, Path(folder) / "out", checkpoints, advance
+        )
+    return spent, [end - begin for begin, end in pairwise(ends)]
+
+
+def _timed(call: Callable[..., Any], taken: list[float]) -> Callable[..., Any]:
+    def run(*arguments: Any, **options: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return call(*arguments, **options)
+        finally:
+            taken.append(time.perf_counter() - begun)
+
+    return run
+
+
+if __name__ == "__main__":
+    found = default() if sys.argv[1] == "default" else notebook(sys.argv[1])
+    print(*(f"{name}={share}" for name, share in found.items()), sep="\n")
