@@ -7,7 +7,7 @@ QUIET := $(shell [ -t 2 ] || echo --quiet)  # progress on a terminal, nothing in
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro ui track test test-all check lint types check-reports lock schema calibrate detector definitions speed
+.PHONY: help install repro toys ui track test test-all check lint types check-reports lock schema calibrate detector definitions speed
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ install: .venv/installed ## .venv with the hash-locked dependencies
 
 repro: install ## run the study of params.yaml (or STUDY=name): data, training, evaluation, report, MLflow
 	@$(BIN)/collapselab repro $(if $(STUDY),--study $(STUDY))
+
+toys: install ## the linear theory of dimensional collapse, simulated: reports/toys, in seconds
+	@$(BIN)/collapselab toys
 
 ui: install ## the MLflow UI on this repository's runs, localhost only
 	@$(BIN)/collapselab ui

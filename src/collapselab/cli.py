@@ -17,6 +17,8 @@ import typer
 
 from collapselab.errors import UserError
 
+TOYS = "toys"  # a study without data or training, and so without a params.yaml
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
@@ -35,10 +37,13 @@ def enter_root() -> Path:
 
 @app.command()
 def repro(
-    study: Annotated[str, typer.Option(help="copy studies/NAME.yaml to params.yaml first")] = "",
+    study: Annotated[str, typer.Option(help="copy studies/NAME.yaml to params.yaml first; toys: see toys")] = "",
     jobs: Annotated[int, typer.Option(min=0, help="regimes trained at a time; 0: as many as the cores hold")] = 0,
 ) -> None:
     """Run the study of params.yaml: `dvc repro` with regimes in parallel, and a summary at the end."""
+    if study == TOYS:
+        toys()
+        return
     root = enter_root()
     from collapselab.config.study import PARAMS, load_study
     from collapselab.pipeline import default_jobs, reproduce
@@ -56,6 +61,19 @@ def _summary(root: Path, study: str) -> None:
     from collapselab.tracking import track
 
     print_summary(Path("reports") / study, track(root).comparison)
+
+
+@app.command()
+def toys() -> None:
+    """The linear theory: simulate the DirectCLR paper's models and write reports/toys, in seconds, beside any study."""
+    from threadpoolctl import threadpool_limits
+
+    from collapselab.toys.page import build
+
+    root = enter_root()
+    with threadpool_limits(1):  # the bytes of a result may not depend on the number of cores
+        out = build(root)
+    print(f"the page is {out / 'report.html'}; {out / 'report.md'} reads well on a code host")
 
 
 @app.command()

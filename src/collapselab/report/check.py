@@ -10,6 +10,7 @@ from typing import Any
 from collapselab.config.study import read_params
 from collapselab.files import read_json, sha256
 from collapselab.sources import hash_sources
+from collapselab.toys.provenance import sources as toys_sources
 
 SCHEMA = 1
 
@@ -25,7 +26,8 @@ def provenance(params: dict[str, Any], root: Path = Path()) -> dict[str, Any]:
 def stale_reports(root: Path = Path()) -> list[str]:
     """One line for each report of reports/ that would be different, or can't be judged, with what changed."""
     reports = sorted(path.parent for path in (root / "reports").glob("*/metrics.json"))
-    checked = ((report.name, _changes(root, report)) for report in reports)
+    checked = [(report.name, _changes(root, report)) for report in reports]
+    checked += [(report.name, _toys(root, report)) for report in [root / "reports" / "toys"] if report.is_dir()]
     return [f"reports/{name}: {'; '.join(changes)}" for name, changes in checked if changes]
 
 
@@ -39,6 +41,13 @@ def _changes(root: Path, report: Path) -> list[str]:
     now = provenance(params, root)
     changes = [f"studies/{study.name} changed"] if then["params"] != now["params"] else []
     return changes + list(_compare(then["sources"], now["sources"]))
+
+
+def _toys(root: Path, report: Path) -> list[str]:
+    """The same of the linear theory's page, which no params shape."""
+    if not (report / "provenance.json").is_file():
+        return ["has no provenance.json"]
+    return list(_compare(read_json(report / "provenance.json")["sources"], toys_sources(root)))
 
 
 def _compare(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

@@ -1,0 +1,163 @@
+"""The toys' figures, in the report's style: the same bytes every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import matplotlib
+import matplotlib.colors
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from collapselab.report.figures import COLOURS, DASHES, INK, STYLE, as_svg
+from collapselab.toys.experiments import AMPLITUDES, BLOCK, DEPTHS, DIM, SHOWN, TIMES, Strong, Toys, Trace
+from collapselab.toys.infonce import Float
+
+WIDTH, PANEL = 10.4, 2.3  # inches
+INDEX = np.arange(1, DIM + 1)
+TICKS = (1, 4, 8, 12, 16)
+
+
+def draw(toys: Toys) -> dict[str, bytes]:
+    """name -> SVG, in reading order."""
+    with matplotlib.rc_context(STYLE):
+        return {
+            "strong-augmentation": as_svg(_strong(toys.strong)),
+            "transition": as_svg(_transition(toys.strong)),
+            "alignment": as_svg(_alignment(toys.weak)),
+            "implicit-regularisation": as_svg(_evolution(toys.weak)),
+            "depth": as_svg(_depth(toys.depth)),
+            "catching-up": as_svg(_evolution(toys.stronger)),
+        }
+
+
+def _panels(count: int, height: float = PANEL, legend: float = 0.0, share: bool = True) -> tuple[Figure, list[Axes]]:
+    """A row of equal panels; those that share their y axis have numbers at the left one only."""
+    total = height + 0.75 + legend
+    figure = Figure(figsize=(WIDTH, total))
+    wide, left = (WIDTH - 0.15) / count, 0.62
+    axes = [
+        figure.add_axes((place * wide / WIDTH + left / WIDTH, 0.42 / total, (wide - left) / WIDTH, height / total))
+        for place in range(count)
+    ]
+    for place, panel in enumerate(axes):
+        panel.tick_params(length=2, pad=2, labelleft=not share or place == 0)
+        panel.grid(color=INK, alpha=0.12, linewidth=0.5)
+    return figure, axes
+
+
+def _title(panel: Axes, text: str) -> None:
+    panel.set_title(text, loc="left", fontsize=8, fontweight="bold", pad=5)
+
+
+def _log(panel: Axes, low: float, high: float) -> None:
+    panel.set_yscale("log")
+    panel.yaxis.set_major_locator(LogLocator(numticks=7))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(FuncFormatter(_power))
+    panel.set_ylim(low / 1.5, high * 1.5)
+
+
+def _power(value: float, position: int | None) -> str:
+    text = f"{value:g}" if 0.01 <= value < 1e4 else f"1e{round(np.log10(value))}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _bounds(curves: Iterable[Float], floor: float) -> tuple[float, float]:
+    values = np.concatenate([curve.ravel() for curve in curves])
+    return max(floor, float(values.min())), float(values.max())
+
+
+def _strong(strong: Strong) -> Figure:
+    """Singular values of W by index, a panel for each moment, a line for each k."""
+    figure, panels = _panels(len(TIMES), legend=0.25)
+    low, high = _bounds((strong.spectra[k, time] for k in SHOWN for time in TIMES), 1e-14)
+    for panel, time in zip(panels, TIMES, strict=True):
+        for place, k in enumerate(SHOWN):
+            panel.plot(
+                INDEX, strong.spectra[k, time].clip(low), color=COLOURS[place], linestyle=DASHES[place],
+                label=f"k = {k:g}", linewidth=1.3,
+            )  # fmt: skip
+        panel.axvline(DIM - BLOCK + 0.5, color=INK, linewidth=0.6, linestyle=":")
+        _log(panel, low, high)
+        _title(panel, f"time {time:g}" if time else "at the start, for every k")
+        panel.set(xticks=TICKS, xlabel="index")
+    panels[0].set_ylabel("singular value of W")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="upper left", ncols=6, frameon=False, handlelength=3)
+    return figure
+
+
+def _transition(strong: Strong) -> Figure:
+    """How far the eight smallest singular values moved, against k."""
+    figure, panels = _panels(1, height=2.6)
+    panel, later = panels[0], TIMES[1:]
+    for place, time in enumerate(later):
+        values = [strong.least[k, time] for k in AMPLITUDES]
+        panel.plot(
+            AMPLITUDES, values, color=COLOURS[place], linestyle=DASHES[place], marker="o", markersize=3,
+            label=f"time {time:g}",
+        )  # fmt: skip
+    panel.axhline(1, color=INK, linewidth=0.8)
+    panel.axvline(1, color=INK, linewidth=0.8, linestyle=":")
+    _log(panel, *_bounds([np.array(list(strong.least.values()))], 1e-14))
+    panel.text(1.02, 0.03, " k = 1: X has an eigenvalue 0", transform=panel.get_xaxis_transform(), va="bottom")
+    panel.text(4.0, 1.3, "as at the start", ha="right", va="bottom")
+    panel.set_xlabel("k, variance of the augmentation in half of the directions; that of the data is 1")
+    panel.set_ylabel("eight smallest, over their start")
+    panel.legend(loc="lower left", frameon=False, handlelength=3)
+    return figure
+
+
+def _alignment(trace: Trace) -> Figure:
+    """|V_2^T U_1| at the start and later."""
+    figure, panels = _panels(len(trace.aligned), height=2.5, share=False)
+    norm = matplotlib.colors.Normalize(0, 1)
+    for panel, (time, matrix) in zip(panels, trace.aligned.items(), strict=True):
+        edges = np.arange(DIM + 1) + 0.5
+        mesh = panel.pcolormesh(edges, edges, matrix, norm=norm, cmap="viridis", edgecolors="face", linewidth=0.3)
+        panel.set_ylim(DIM + 0.5, 0.5)
+        panel.set_aspect("equal", anchor="W")
+        panel.grid(visible=False)
+        panel.set(xticks=TICKS, yticks=TICKS, xlabel="index of u in W1")
+        _title(panel, f"time {time:g}" if time else "at the start")
+    panels[0].set_ylabel("index of v in W2")
+    panels[-1].apply_aspect()  # only then the panel's box is the square that is drawn
+    left, low, width, high = panels[-1].get_position().bounds
+    bar = figure.add_axes((left + width + 0.01, low, 0.012, high))
+    figure.colorbar(mesh, cax=bar)
+    return figure
+
+
+def _evolution(trace: Trace) -> Figure:
+    """Every singular value over time: of both layers, and of the embeddings' covariance."""
+    figure, panels = _panels(3, share=False)
+    titles = ("singular values of W1", "singular values of W2", "eigenvalues of the embeddings' covariance")
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, DIM))
+    for panel, values, title in zip(panels, (trace.first, trace.second, trace.embedding), titles, strict=True):
+        low, high = _bounds([values], 1e-10)
+        for place in range(DIM):
+            panel.plot(trace.times, values[:, place].clip(low), color=colours[place], linewidth=1)
+        _log(panel, low, high)
+        _title(panel, title)
+        panel.set_xlabel("time")
+        panel.set_xlim(0, float(trace.times[-1]))
+    return figure
+
+
+def _depth(found: dict[tuple[int, bool], Float]) -> Figure:
+    """Eigenvalues of the embeddings' covariance by index, linear beside ReLU, a line for each depth; one layer in both."""
+    figure, panels = _panels(2, legend=0.25)
+    low, high = _bounds(found.values(), 1e-10)
+    for panel, relu in zip(panels, (False, True), strict=True):
+        for place, layers in enumerate(DEPTHS):
+            values = found.get((layers, relu), found[layers, False]).clip(low)
+            label = f"{layers} layer{'s' if layers > 1 else ''}"
+            panel.plot(INDEX, values, color=COLOURS[place], linestyle=DASHES[place], linewidth=1.3, label=label)
+        _log(panel, low, high)
+        _title(panel, "ReLU between the layers" if relu else "linear")
+        panel.set(xticks=TICKS, xlabel="index")
+    panels[0].set_ylabel("eigenvalue over the largest")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="upper left", ncols=4, frameon=False, handlelength=3)
+    return figure

@@ -1,0 +1,221 @@
+"""What the page says: beside each figure what the paper shows, and what came out here, in numbers read off the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from collapselab.report.tables import Table, short
+from collapselab.toys.experiments import (
+    AMPLITUDES,
+    BLOCK,
+    DEPTH_TIME,
+    DEPTHS,
+    DIM,
+    IMAGES,
+    RATE,
+    RATES_AT,
+    SEED,
+    SMALL,
+    TIMES,
+    WEAK,
+    Strong,
+    Toys,
+    Trace,
+)
+from collapselab.toys.infonce import Float
+
+ALIGNED = 0.9  # entry of |V_2^T U_1| from which a pair of directions counts as aligned
+KEPT = 0.01  # eigenvalue over the largest from which a direction counts as kept
+MOMENTS = (0, 20, 50, 100, 150, 200, 250, 300)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A figure; `paper` is what the paper shows, `here` what came out."""
+
+    name: str
+    title: str
+    paper: str
+    here: str
+    table: Table
+
+
+PROTOCOL = (
+    f"Data: {IMAGES} Gaussian x in {DIM} dimensions; augmentation: x' = x + e with Gaussian e. Their covariances are exact in the "
+    "sample, in the paper's convention (mean of (x_i - x_j)(x_i - x_j)^T over pairs, mean of e e^T over images).",
+    "Loss: InfoNCE on squared Euclidean distances, without normalisation or temperature (equation 1), the mean over images.",
+    f"Training: full-batch gradient descent at rate {RATE:g}, float64; time is rate times steps. The theorems are about "
+    "the gradient flow, which this follows to first order in the rate.",
+    f"Initial weights: Gaussian, standard deviation {SMALL:g}; in the comparison of depths 1/sqrt(3 d), as torch draws them.",
+    f"One seed ({SEED}). The tests hold the theory itself, under an X that stands still: the closed form, the "
+    "conservation law, alignment and rates, to rounding or to the integrator's order.",
+)
+
+
+def findings(toys: Toys) -> list[str]:
+    strong, depths = toys.strong, {layers: _kept(toys.depth[layers, False]) for layers in DEPTHS}
+    return [
+        f"Strong augmentation: after time {TIMES[-1]:g} the smaller half of W's singular values has moved by a factor of "
+        f"{_each(strong, (0.5, 1.0, 1.5, 4.0))}: the sign changes where X has an eigenvalue 0, at k = 1.",
+        f"Implicit regularisation: with augmentation of only {WEAK:g}, two layers keep {_kept(toys.weak.embedding[-1])} of {DIM} "
+        f"directions above a hundredth of the largest. One layer keeps {depths[1]}, two, three and four from torch's "
+        f"larger weights {depths[2]}, {depths[3]} and {depths[4]}.",
+        f"The second collapse can be undone, the first not: under noise of {toys.stronger.noise:g}, where the loss "
+        "cannot vanish, the "
+        f"small directions catch up one by one, and {_kept(toys.stronger.embedding[-1])} of {DIM} are there at time "
+        f"{toys.stronger.times[-1]:g} ({_kept(_at(toys.stronger, 50))} at time 50).",
+    ]
+
+
+def _each(strong: Strong, amplitudes: tuple[float, ...]) -> str:
+    words = [f"{short(strong.least[k, TIMES[-1]], 2)} at k = {k:g}" for k in amplitudes]
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _kept(eigenvalues: Float) -> int:
+    return int((eigenvalues > KEPT * eigenvalues[0]).sum())
+
+
+def _at(trace: Trace, time: float) -> Float:
+    return np.asarray(trace.embedding[int(np.argmin(np.abs(trace.times - time)))])
+
+
+def sections(toys: Toys) -> list[Section]:
+    """In the order of `figures.draw`."""
+    return [
+        _strong_section(toys.strong),
+        _transition_section(toys.strong),
+        _alignment_section(toys.weak),
+        _evolution_section(toys.weak),
+        _depth_section(toys.depth),
+        _catching_up(toys.stronger),
+    ]
+
+
+def _strong_section(strong: Strong) -> Section:
+    negative = {k: int((values < 0).sum()) for k, values in strong.drive.items()}
+    rows = [
+        [f"{k:g}", *(short(strong.spectra[k, TIMES[-1]][place], 3) for place in (0, 7, 8, 15)), str(negative[k])]
+        for k in AMPLITUDES
+    ]
+    header = ["k", *(f"singular value {place}" for place in (1, 8, 9, 16)), "negative eigenvalues of X"]
+    return Section(
+        "strong-augmentation",
+        "Strong augmentation: the spectrum of W",
+        "Figure 3 of the paper: one linear layer of 16 x 16, data of covariance I, augmentation of covariance "
+        "blockdiag(0, k I) with blocks of 8. The larger k, the more of the singular values vanish. Theorem 1: dW/dt = W X, "
+        "so where X, data less augmentation, has negative eigenvalues, W shrinks exponentially.",
+        f"The same setting at four moments. All k start alike; then the {BLOCK} directions without noise grow for every k. The "
+        f"other {BLOCK}, right of the dotted line, grow the less the nearer k comes to 1, and shrink beyond. At k "
+        "= 4 the largest of them is "
+        f"{short(strong.spectra[4.0, TIMES[-1]][BLOCK], 2)} at time {TIMES[-1]:g}. At that time X itself, in which the softmax "
+        f"weights the pairs, has {negative[0.0]} negative eigenvalues at k = 0 and {negative[4.0]} at k = 4. Between the two some "
+        "appear below k = 1: the softmax prefers pairs that are close, which lowers the data's share in whatever has grown "
+        "and halts it.",
+        Table(header, rows),
+    )
+
+
+def _transition_section(strong: Strong) -> Section:
+    rows = [[f"{k:g}", *(short(strong.least[k, time], 3) for time in TIMES[1:])] for k in AMPLITUDES]
+    first, last = (_crossing(strong, time) for time in (TIMES[1], TIMES[-1]))
+    return Section(
+        "transition",
+        "Where it begins: k = 1",
+        "Not drawn in the paper, but what theorem 1 says: under uniform softmax weights X has the eigenvalue 1 - k in the "
+        "noisy directions, so that they neither grow nor shrink at k = 1.",
+        f"The geometric mean of the eight smallest singular values passes through its starting value at k = {first:.2f} at time "
+        f"{TIMES[1]:g} and k = {last:.2f} at time {TIMES[-1]:g}. Later curves are steeper about that point: "
+        "nothing stops the decay, but it "
+        "slows, since X shrinks as the loss is solved.",
+        Table(["k", *(f"time {time:g}" for time in TIMES[1:])], rows),
+    )
+
+
+def _crossing(strong: Strong, time: float) -> float:
+    """The k at which the smaller half is as it began, between the simulated ones by a straight line on the logarithm."""
+    logs = np.log([strong.least[k, time] for k in AMPLITUDES])
+    return float(np.interp(0.0, -logs, AMPLITUDES))
+
+
+def _alignment_section(trace: Trace) -> Section:
+    times, diagonals = list(trace.diagonals), np.array(list(trace.diagonals.values()))
+    aligned = int((diagonals[-1] > ALIGNED).sum())
+    rows = [[str(index + 1), *(f"{value:.3f}" for value in diagonals[:, index])] for index in range(DIM)]
+    return Section(
+        "alignment",
+        "Implicit regularisation: adjacent layers align",
+        "Figure 5 of the paper: |V2^T U1| of a two-layer linear network of 16 x 16 after training is the identity. Theorem 2: it "
+        "tends to it for as long as X is positive definite and the singular values are distinct.",
+        f"{aligned} of {DIM} directions are aligned at time {times[-1]:g} (above {ALIGNED:g}; the first "
+        f"{min(aligned, 6)}: {diagonals[-1][: min(aligned, 6)].min():.3f} or more). They are those that grew. The others have not "
+        "moved from their initial values, and what has not grown has not aligned: W1 W1^T - W2^T W2 is conserved, and only growth "
+        f"makes it small beside the singular values. (It drifted by {100 * trace.drift:.0f} % here, which is the step of gradient "
+        "descent; in the flow it stays.) Here the paper's picture holds for the part of the network that learnt.",
+        Table(["direction", *(f"time {time:g}" if time else "at the start" for time in times)], rows),
+    )
+
+
+def _evolution_section(trace: Trace) -> Section:
+    predicted, measured = trace.rates
+    grown = measured > 0.1 * measured.max()
+    error = float(np.abs(predicted / measured - 1)[grown].max())
+    values = [found[at] for found in (trace.first, trace.second, trace.embedding) for at in (0, -1)]
+    rows = [[str(index + 1), *(short(float(column[index]), 3) for column in values)] for index in range(DIM)]
+    header = ["direction", *(f"{name}, {when}" for name in ("W1", "W2", "covariance") for when in ("start", "end"))]
+    return Section(
+        "implicit-regularisation",
+        "Implicit regularisation: small singular values stay behind",
+        "Figure 6 of the paper: the singular values of both weight matrices and of the embeddings' covariance over training. Some "
+        "grow, the smallest stay smaller by far, most of all in the covariance. Theorem 3: s1' = s1 s2^2 (v^T X v) and the same "
+        "with 1 and 2 exchanged, so what is small grows slowly.",
+        f"The same, with augmentation of {trace.noise:g} in every direction, so that X has no reason to kill any. "
+        f"{_kept(trace.embedding[-1])} of {DIM} eigenvalues of the covariance end above a hundredth of the largest; the eighth is "
+        f"{short(trace.embedding[-1][7] / trace.embedding[-1][0], 2)} of it "
+        f"({short(trace.embedding[0][7] / trace.embedding[0][0], 2)} "
+        f"at the start). Theorem 3 gives the rates "
+        f"of the {int(grown.sum())} directions that grow fastest at time {RATES_AT:g} within {100 * error:.1f} %. "
+        "All stop when the loss is "
+        f"solved ({short(float(trace.losses[-1]), 2)} from {short(float(trace.losses[0]), 3)}).",
+        Table(header, rows),
+    )
+
+
+def _depth_section(found: Mapping[tuple[int, bool], Float]) -> Section:
+    rows = [[str(index + 1), *(short(float(values[index]), 3) for values in found.values())] for index in range(DIM)]
+    names = [f"{layers}{', ReLU' if relu else ''}" for layers, relu in found]
+    linear, bent = (
+        ", ".join(str(_kept(values)) for (_, relu), values in found.items() if relu == wanted)
+        for wanted in (False, True)
+    )
+    return Section(
+        "depth",
+        "Depth: one layer does not collapse, each further one collapses more",
+        "Figure 11 of the paper: spectra of the embeddings for networks of different depth, linear and with ReLU. With one layer "
+        "nothing collapses; the deeper, the more directions are lost, with ReLU too.",
+        f"1 to {DEPTHS[-1]} layers of 16 x 16, augmentation of {WEAK:g} in every direction, time {DEPTH_TIME:g}. "
+        f"Directions above a hundredth of the largest: linear {linear}; with ReLU, from 2 layers on, {bent}.",
+        Table(["index", *names], rows),
+    )
+
+
+def _catching_up(trace: Trace) -> Section:
+    counts = {time: _kept(_at(trace, time)) for time in MOMENTS}
+    loss = {time: float(trace.losses[int(np.argmin(np.abs(trace.times - time)))]) for time in MOMENTS}
+    told = ", ".join(f"{counts[time]} at time {time}" for time in (20, 50, 100, 200, 300))
+    return Section(
+        "catching-up",
+        "What the paper does not show: with time, the second collapse can heal",
+        "Section 5 says that small singular values grow slower, not that they stop. They stop where the loss is solved and X "
+        "vanishes with it.",
+        f"The same two layers under augmentation of {trace.noise:g} in every direction, still below the data's 1. "
+        "Now the loss cannot "
+        "vanish: each direction that has grown is held where the noise balances the data, X stays positive in the others, and they "
+        f"follow one by one, each faster than exponentially once it starts. Of {DIM} directions {told} are above a hundredth of "
+        "the largest. So how deep this collapse looks depends on when training ends, and a spectrum should be read with its "
+        "time. What strong augmentation kills does not return for as long as the augmentation stays: there X is negative.",
+        Table(["time", "directions kept", "loss"], [[str(t), str(counts[t]), short(loss[t], 3)] for t in MOMENTS]),
+    )
