@@ -14,12 +14,13 @@ from markupsafe import Markup
 
 from collapselab.files import write_bytes, write_json, write_text
 from collapselab.report import content, figures
-from collapselab.report.captions import CAPTIONS
+from collapselab.report.captions import CAPTIONS, caption
 from collapselab.report.charts import charts, spectra_over_steps, verdict_of
 from collapselab.report.check import provenance
 from collapselab.report.inputs import Results, Run, gather
 from collapselab.report.interventions import Intervention, intervention_table, interventions, read_explanations
 from collapselab.report.outputs import write_numbers
+from collapselab.report.sweep import sweep_charts
 from collapselab.report.tables import (
     KEY_METRICS,
     Table,
@@ -73,8 +74,8 @@ def build(params: dict[str, Any], root: Path = Path()) -> Path:
 def make_figures(results: Results) -> list[Figure]:
     rows = [(name, ", ".join(verdict_of(runs)), *_before_and_after(runs)) for name, runs in results.regimes.items()]
     drawn = [Figure("overview", *CAPTIONS["overview"], figures.overview(rows, results.pixels["knn"]), None)]
-    for chart in charts(results):
-        drawn.append(Figure(chart.name, *CAPTIONS[chart.name], figures.draw(chart), data_table(chart)))
+    for chart in (*sweep_charts(results), *charts(results)):
+        drawn.append(Figure(chart.name, *caption(chart.name), figures.draw(chart), data_table(chart)))
         if chart.name == "spectra":
             maps = figures.heat_maps(spectra_over_steps(results))
             drawn.append(Figure("spectra-over-steps", *CAPTIONS["spectra-over-steps"], maps, None))
@@ -101,6 +102,7 @@ def make_page(results: Results, drawn: list[Figure], switched: list[Intervention
         "key_metrics": metric_tables(results, KEY_METRICS),
         "all_metrics": metric_tables(results),
         "factors": factor_table(results),
+        "sweep": [figure for figure in drawn if figure.name.startswith("sweep-")],
         "alarms": alarm_tables(results),
         "first_page": FIRST_PAGE,
         "kinds": content.kinds(),

@@ -21,6 +21,16 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "directions, one colour scale for all; orange names a layer of a regime that collapsed. Steps are snapshots, not evenly "
         "spaced. Darkness that grows from below is a dimensional collapse; a whole map that darkens is a loss of size.",
     ),
+    "sweep-factors": (
+        "Which of the images' factors dies first",
+        "How well each recorded factor is read from the features of test images, by the regimes that differ in their augmentation "
+        "alone, in the order of params.yaml. Dotted: the same network at random initialisation. What the augmentation varies is "
+        "what the loss asks to forget; what it does not vary can die only beside it.",
+    ),
+    "sweep-spectra": (
+        "Spectra by augmentation",
+        "Log eigenvalues of the covariance at the end of training, one line for each of these regimes, on shared axes.",
+    ),
     "severities": (
         "Severity of each kind over training",
         "From .5 a kind holds. Each is drawn at the layer where it was worst at the end, of those that the verdict is taken "
@@ -85,6 +95,16 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "outputs together can leave this spectrum as it was.",
     ),
 }
+
+
+def caption(name: str) -> tuple[str, str]:
+    """Title and caption of a chart; a study's second sweep has those of the first, and its number."""
+    for sweep in ("sweep-factors", "sweep-spectra"):
+        if name.startswith(f"{sweep}-"):
+            title, text = CAPTIONS[sweep]
+            return f"{title} ({name.removeprefix(f'{sweep}-')})", text
+    return CAPTIONS[name]
+
 
 # kind of preview -> what it shows
 PREVIEWS = {

@@ -60,6 +60,7 @@ class Chart:
         reference, baseline: what the dotted and the thin lines are.
         steps: whether x is training steps; otherwise eigenvalue indices.
         floor: values below it are drawn at it.
+        ticks: names of x = 1, 2, ... where x is neither steps nor an index.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Chart:
     scale: Literal["linear", "log"] = "linear"
     steps: bool = True
     floor: float | None = None
+    ticks: tuple[str, ...] = ()
 
 
 def charts(results: Results) -> list[Chart]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from collapselab.collapse.kind import load_kinds, read_at
 from collapselab.config.study import load_evaluation
+from collapselab.report import sweep
 from collapselab.report.captions import PREVIEWS
 from collapselab.report.charts import verdict_of
 from collapselab.report.inputs import Results, Run
@@ -63,7 +64,7 @@ def findings(results: Results) -> list[str]:
         sentences.append(f"Below their own initialisation: {_list(worse)}.")
     if open_:
         sentences.append(f"Seeds disagree on the sign of the change, so nothing is said: {_list(open_)}.")
-    return [*sentences, _against_pixels(results)]
+    return [*sentences, _against_pixels(results), *sweep.findings(results)]
 
 
 def _against_pixels(results: Results) -> str:

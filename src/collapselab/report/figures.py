@@ -247,6 +247,8 @@ def _scales(axes: Axes, chart: Chart, limits: tuple[float, float, float, float])
         axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set(xlim=limits[:2], ylim=limits[2:])
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    if chart.ticks:
+        axes.set_xticks(range(1, len(chart.ticks) + 1), chart.ticks, parse_math=False)
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     axes.tick_params(length=2, pad=2)
     axes.grid(color=INK, alpha=0.12, linewidth=0.5)

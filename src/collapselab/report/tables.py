@@ -250,7 +250,10 @@ def data_table(chart: Chart) -> Table:
     last = {line.x[-1] for panel in chart.panels for line in panel.lines}
     xs = {x for panel in chart.panels for line in panel.lines for x in line.x.tolist()}
     marks = [mark for mark in MARKS if mark in xs and mark < max(last)]
-    header = ["regime", "curve", *(f"{chart.x_label} {mark}" for mark in marks), "end"]
+    columns = [*(f"{chart.x_label} {mark}" for mark in marks), "end"]
+    if chart.ticks:
+        marks, columns = list(range(1, len(chart.ticks))), list(chart.ticks)
+    header = ["layer" if chart.ticks else "regime", "curve", *columns]
     rows = []
     for panel in chart.panels:
         rows += [[panel.title, line.label, *_cells(line, marks)] for line in panel.lines]
