@@ -26,7 +26,7 @@ install: .venv/installed ## .venv with the hash-locked dependencies
 repro: install ## run the study of params.yaml (or STUDY=name): data, training, evaluation, report, MLflow
 	@$(BIN)/collapselab repro $(if $(STUDY),--study $(STUDY))
 
-toys: install ## the linear theory of dimensional collapse, simulated: reports/toys, in seconds
+toys: install ## the linear theory of dimensional collapse, simulated: reports/toys, in under a minute
 	@$(BIN)/collapselab toys
 
 ui: install ## the MLflow UI on this repository's runs, localhost only

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from collapselab import cli
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -52,7 +54,8 @@ def test_help_lists_the_commands() -> None:
     result = call("--help")
     assert result.returncode == 0
     assert all(
-        name in result.stdout for name in ("repro", "track", "ui", "check-reports", "schema", "diagnose", "explain")
+        name in result.stdout
+        for name in ("repro", "toys", "track", "ui", "check-reports", "schema", "diagnose", "explain")
     )
 
 
@@ -62,3 +65,11 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.stdout == "Kinds of collapse\n" and result.stderr == "" and result.returncode == 0
+
+
+def test_the_toys_are_a_study_that_leaves_params_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    called: list[bool] = []
+    monkeypatch.setattr(cli, "toys", lambda: called.append(True))
+    monkeypatch.chdir(tmp_path)  # no repository: anything but the toys would fail
+    cli.repro(study="toys")
+    assert called == [True]

@@ -65,7 +65,7 @@ def _summary(root: Path, study: str) -> None:
 
 @app.command()
 def toys() -> None:
-    """The linear theory: simulate the DirectCLR paper's models and write reports/toys, in seconds, beside any study."""
+    """The linear theory: simulate the DirectCLR paper's models and write reports/toys, in under a minute, beside any study."""
     from threadpoolctl import threadpool_limits
 
     from collapselab.toys.page import build

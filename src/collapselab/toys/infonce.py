@@ -21,20 +21,24 @@ class Pairs:
     augmented: Float
 
     @classmethod
-    def draw(cls, count: int, data: Float, noise: Float, rng: np.random.Generator) -> Pairs:
-        """Gaussian x and x' = x + e, of exactly these covariances in the sample, so that thresholds are where theory puts them.
+    def draw(cls, count: int, data: Float, noise: Float, rng: np.random.Generator, *, both: bool = False) -> Pairs:
+        """Gaussian s, x = s and x' = s + e, of exactly these covariances in the sample: thresholds are where theory puts them.
 
         Args:
-            count: N, more than 2 d.
-            data: [d] diagonal of sum_ij (x_i - x_j)(x_i - x_j)^T / N^2, twice the covariance of x.
+            count: N, more than 3 d.
+            data: [d] diagonal of sum_ij (s_i - s_j)(s_i - s_j)^T / N^2, twice the covariance of s.
             noise: [d] diagonal of sum_i (x'_i - x_i)(x'_i - x_i)^T / N.
+            both: half of the noise in x and half in x', as where both views are augmented, instead of all in x'.
         """
         dim = len(data)
-        raw = rng.standard_normal((count, 2 * dim))
+        raw = rng.standard_normal((count, 3 * dim))
         raw -= raw.mean(0)
         white = np.linalg.solve(np.linalg.cholesky(raw.T @ raw / count), raw.T).T
-        clean = white[:, :dim] * np.sqrt(data / 2)
-        return cls(clean, clean + white[:, dim:] * np.sqrt(noise))
+        source, own, other = np.split(white, 3, axis=1)
+        source = source * np.sqrt(data / 2)
+        if both:
+            return cls(source + own * np.sqrt(noise / 2), source + other * np.sqrt(noise / 2))
+        return cls(source, source + own * np.sqrt(noise))
 
 
 def softmax(z: Float, augmented: Float) -> tuple[Float, float]:

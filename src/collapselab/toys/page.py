@@ -52,23 +52,24 @@ def _render(template: str, page: Mapping[str, Any]) -> str:
 
 def numbers(toys: Toys) -> dict[str, Any]:
     """The results for programs, six significant digits."""
-    strong = toys.strong
     return {
         "schema": SCHEMA,
         "settings": {"dim": DIM, "block": BLOCK, "images": IMAGES, "rate": RATE, "seed": SEED, "initial_std": SMALL},
         "strong_augmentation": [
             {
+                "both_views": strong is toys.both,
                 "k": k,
                 "time": time,
                 "singular_values": _digits(strong.spectra[k, time]),
                 "smaller_half": _digits(strong.least[k, time]),
             }
+            for strong in (toys.strong, toys.both)
             for k in AMPLITUDES
             for time in TIMES
         ],
         "implicit_regularisation": [_trace(trace) for trace in (toys.weak, toys.stronger)],
         "depth": [
-            {"layers": layers, "relu": relu, "eigenvalues": _digits(values)}
+            {"layers": layers, "relu": relu, "eigenvalues": [_digits(seed) for seed in values]}
             for (layers, relu), values in toys.depth.items()
         ],
     }

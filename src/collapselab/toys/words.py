@@ -11,6 +11,7 @@ from collapselab.report.tables import Table, short
 from collapselab.toys.experiments import (
     AMPLITUDES,
     BLOCK,
+    DEPTH_SEEDS,
     DEPTH_TIME,
     DEPTHS,
     DIM,
@@ -24,6 +25,7 @@ from collapselab.toys.experiments import (
     Strong,
     Toys,
     Trace,
+    entropy_rank,
 )
 from collapselab.toys.infonce import Float
 
@@ -44,25 +46,28 @@ class Section:
 
 
 PROTOCOL = (
-    f"Data: {IMAGES} Gaussian x in {DIM} dimensions; augmentation: x' = x + e with Gaussian e. Their covariances are exact in the "
+    f"Data: {IMAGES} Gaussian x in {DIM} dimensions; augmentation: x' = x + e with Gaussian e, x stays clean "
+    "unless said. Their covariances are exact in the "
     "sample, in the paper's convention (mean of (x_i - x_j)(x_i - x_j)^T over pairs, mean of e e^T over images).",
     "Loss: InfoNCE on squared Euclidean distances, without normalisation or temperature (equation 1), the mean over images.",
     f"Training: full-batch gradient descent at rate {RATE:g}, float64; time is rate times steps. The theorems are about "
     "the gradient flow, which this follows to first order in the rate.",
     f"Initial weights: Gaussian, standard deviation {SMALL:g}; in the comparison of depths 1/sqrt(3 d), as torch draws them.",
-    f"One seed ({SEED}). The tests hold the theory itself, under an X that stands still: the closed form, the "
-    "conservation law, alignment and rates, to rounding or to the integrator's order.",
+    f"One seed ({SEED}), for the depths {len(DEPTH_SEEDS)}. The tests hold the theory itself, under an X that stands still: the "
+    "closed form, the conservation law, alignment and rates, to rounding or to the integrator's order.",
 )
 
 
 def findings(toys: Toys) -> list[str]:
-    strong, depths = toys.strong, {layers: _kept(toys.depth[layers, False]) for layers in DEPTHS}
+    strong, depths = toys.strong, {n: f"{entropy_rank(toys.depth[n, False]).mean():.1f}" for n in DEPTHS}
     return [
         f"Strong augmentation: after time {TIMES[-1]:g} the smaller half of W's singular values has moved by a factor of "
-        f"{_each(strong, (0.5, 1.0, 1.5, 4.0))}: the sign changes where X has an eigenvalue 0, at k = 1.",
+        f"{_each(strong, (0.5, 1.0, 1.5, 4.0))}: the sign changes where X has an eigenvalue 0, at k = 1. "
+        "That holds where one view is augmented; with the same noise spread over both, as SimCLR does, the factor at k = 4 is "
+        f"{short(toys.both.least[4.0, TIMES[-1]], 2)}.",
         f"Implicit regularisation: with augmentation of only {WEAK:g}, two layers keep {_kept(toys.weak.embedding[-1])} of {DIM} "
-        f"directions above a hundredth of the largest. One layer keeps {depths[1]}, two, three and four from torch's "
-        f"larger weights {depths[2]}, {depths[3]} and {depths[4]}.",
+        f"directions above a hundredth of the largest. From torch's larger initial weights, embeddings of 1, 2, 3 and 4 layers "
+        f"have spectral-entropy ranks of {depths[1]}, {depths[2]}, {depths[3]} and {depths[4]}.",
         f"The second collapse can be undone, the first not: under noise of {toys.stronger.noise:g}, where the loss "
         "cannot vanish, the "
         f"small directions catch up one by one, and {_kept(toys.stronger.embedding[-1])} of {DIM} are there at time "
@@ -87,7 +92,7 @@ def sections(toys: Toys) -> list[Section]:
     """In the order of `figures.draw`."""
     return [
         _strong_section(toys.strong),
-        _transition_section(toys.strong),
+        _transition_section(toys.strong, toys.both),
         _alignment_section(toys.weak),
         _evolution_section(toys.weak),
         _depth_section(toys.depth),
@@ -119,19 +124,29 @@ def _strong_section(strong: Strong) -> Section:
     )
 
 
-def _transition_section(strong: Strong) -> Section:
-    rows = [[f"{k:g}", *(short(strong.least[k, time], 3) for time in TIMES[1:])] for k in AMPLITUDES]
-    first, last = (_crossing(strong, time) for time in (TIMES[1], TIMES[-1]))
+def _transition_section(one: Strong, both: Strong) -> Section:
+    later = TIMES[1:]
+    rows = [
+        [f"{k:g}", *(short(strong.least[k, time], 3) for strong in (one, both) for time in later)] for k in AMPLITUDES
+    ]
+    header = [f"{name}, time {time:g}" for name in ("one view", "both views") for time in later]
+    first, last = (_crossing(one, time) for time in (later[0], later[-1]))
     return Section(
         "transition",
-        "Where it begins: k = 1",
+        "Where it begins: k = 1, if one view is augmented",
         "Not drawn in the paper, but what theorem 1 says: under uniform softmax weights X has the eigenvalue 1 - k in the "
         "noisy directions, so that they neither grow nor shrink at k = 1.",
-        f"The geometric mean of the eight smallest singular values passes through its starting value at k = {first:.2f} at time "
-        f"{TIMES[1]:g} and k = {last:.2f} at time {TIMES[-1]:g}. Later curves are steeper about that point: "
-        "nothing stops the decay, but it "
-        "slows, since X shrinks as the loss is solved.",
-        Table(["k", *(f"time {time:g}" for time in TIMES[1:])], rows),
+        f"Left, the geometric mean of the eight smallest singular values passes through its start at k = {first:.2f} at time "
+        f"{later[0]:g} and k = {last:.2f} at time {later[-1]:g}; beyond, decay goes on but slows, since X shrinks as the loss is "
+        "solved. Right, the same noise spread over both views, as SimCLR augments: now the negatives carry it too, data less "
+        "augmentation becomes data plus augmentation less augmentation, X begins as the data's covariance whatever k is, and the "
+        f"threshold is gone. At k = {AMPLITUDES[-1]:g} the smaller half ends at "
+        f"{short(both.least[AMPLITUDES[-1], later[-1]], 2)} of its "
+        f"start, against {short(one.least[AMPLITUDES[-1], later[-1]], 2)} on the left. Strong augmentation still "
+        "makes these directions "
+        "the weakest. So theorem 1 is no threshold for SimCLR on images, where a direction that augmentation moves much is made "
+        "small rather than killed.",
+        Table(["k", *header], rows),
     )
 
 
@@ -185,21 +200,27 @@ def _evolution_section(trace: Trace) -> Section:
 
 
 def _depth_section(found: Mapping[tuple[int, bool], Float]) -> Section:
-    rows = [[str(index + 1), *(short(float(values[index]), 3) for values in found.values())] for index in range(DIM)]
+    means = {key: np.exp(np.log(np.maximum(values, 1e-300)).mean(0)) for key, values in found.items()}
+    rows = [[str(index + 1), *(short(float(values[index]), 3) for values in means.values())] for index in range(DIM)]
     names = [f"{layers}{', ReLU' if relu else ''}" for layers, relu in found]
     linear, bent = (
-        ", ".join(str(_kept(values)) for (_, relu), values in found.items() if relu == wanted)
-        for wanted in (False, True)
+        ", ".join(_ranks(values) for (_, relu), values in found.items() if relu == wanted) for wanted in (False, True)
     )
     return Section(
         "depth",
         "Depth: one layer does not collapse, each further one collapses more",
         "Figure 11 of the paper: spectra of the embeddings for networks of different depth, linear and with ReLU. With one layer "
         "nothing collapses; the deeper, the more directions are lost, with ReLU too.",
-        f"1 to {DEPTHS[-1]} layers of 16 x 16, augmentation of {WEAK:g} in every direction, time {DEPTH_TIME:g}. "
-        f"Directions above a hundredth of the largest: linear {linear}; with ReLU, from 2 layers on, {bent}.",
+        f"1 to {DEPTHS[-1]} layers of 16 x 16, augmentation of {WEAK:g} in every direction, time {DEPTH_TIME:g}, "
+        f"{len(DEPTH_SEEDS)} seeds (thin; thick their geometric mean). The spectral-entropy rank of the embeddings, of {DIM}, from "
+        f"smallest to largest seed: linear {linear}; with ReLU, from 2 layers on, {bent}.",
         Table(["index", *names], rows),
     )
+
+
+def _ranks(values: Float) -> str:
+    ranks = entropy_rank(values)
+    return f"{ranks.min():.1f} to {ranks.max():.1f}"
 
 
 def _catching_up(trace: Trace) -> Section:
