@@ -143,7 +143,8 @@ def _transition_section(one: Strong, both: Strong) -> Section:
         f"threshold is gone. At k = {AMPLITUDES[-1]:g} the smaller half ends at "
         f"{short(both.least[AMPLITUDES[-1], later[-1]], 2)} of its start, against "
         f"{short(one.least[AMPLITUDES[-1], later[-1]], 2)} on the left; strong augmentation still makes these directions the "
-        "weakest. So for SimCLR theorem 1 is an order, which directions are weakest, rather than a threshold beyond which they die.",
+        "weakest. So for SimCLR theorem 1 is an order, which directions are weakest, rather than a threshold beyond "
+        "which they die.",
         Table(["k", *header], rows),
     )
 
@@ -165,7 +166,8 @@ def _alignment_section(trace: Trace) -> Section:
         "tends to it for as long as X is positive definite and the singular values are distinct.",
         f"{aligned} of {DIM} directions are aligned at time {times[-1]:g} (above {ALIGNED:g}; the first "
         f"{min(aligned, 6)}: {diagonals[-1][: min(aligned, 6)].min():.3f} or more). They are those that grew. The others have "
-        "hardly moved from their initial values, and what has not grown has not aligned: W1 W1^T - W2^T W2 is conserved, and only growth "
+        "hardly moved from their initial values, and what has not grown has not aligned: W1 W1^T - W2^T W2 is conserved, "
+        "and only growth "
         f"makes it small beside the singular values. (It drifted by {100 * trace.drift:.0f} % here, which is the step of gradient "
         "descent; in the flow it stays.) Here the paper's picture holds for the part of the network that learnt.",
         Table(["direction", *(f"time {time:g}" if time else "at the start" for time in times)], rows),
