@@ -61,7 +61,11 @@ def test_the_factors_are_drawn_in_the_order_of_params(swept: Results) -> None:
 
 def test_what_falls_is_told_with_where(swept: Results) -> None:
     told = sweep.findings(swept)[0]
-    assert "angle from middle on" in told and "size stays" in told and "the representation" in told
+    assert (
+        "below half of it fell angle from middle on" in told
+        and "size stayed above" in told
+        and "the representation" in told
+    )
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,7 @@ def _scales(axes: Axes, chart: Chart, limits: tuple[float, float, float, float])
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     if chart.ticks:
         axes.set_xticks(range(1, len(chart.ticks) + 1), chart.ticks, parse_math=False)
+        axes.set_xlim(0.6, len(chart.ticks) + 0.4)  # room for the names at both ends
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     axes.tick_params(length=2, pad=2)
     axes.grid(color=INK, alpha=0.12, linewidth=0.5)

@@ -50,7 +50,7 @@ def _factors(results: Results, names: Sequence[str], suffix: str) -> Chart:
             lines.append(Line(factor, x, values, place, place))
             references.append(Line(factor, x, initial, place, place))
         if lines:
-            panels.append(Panel(layer, "healthy", lines, references))
+            panels.append(Panel(layer, "", lines, references))
     return Chart(
         f"sweep-factors{suffix}",
         "",
@@ -72,7 +72,7 @@ def _spectra(results: Results, names: Sequence[str], suffix: str) -> Chart:
             if layer in results.regimes[name][0].spectra
         ]
         if lines:
-            panels.append(Panel(layer, "healthy", lines, []))
+            panels.append(Panel(layer, "", lines, []))
     return Chart(f"sweep-spectra{suffix}", "index", "log10 eigenvalue", panels, steps=False, floor=DEEPEST)
 
 
@@ -109,12 +109,10 @@ def _told(results: Results, names: Sequence[str], layer: str) -> str:
         else:
             fell.setdefault(names[at], []).append(factor)
     order = [f"{', '.join(fell[name])} from {name} on" for name in names if name in fell]
-    words = [
-        f"below half of what it is at {names[0]} fall, in this order, {'; '.join(order)}" if order else "nothing falls"
-    ]
-    words += [f"{', '.join(kept)} stay{'s' if len(kept) == 1 else ''}"] if kept else []
-    words += [f"{', '.join(never)} {'is' if len(never) == 1 else 'are'} hardly there at {names[0]}"] if never else []
-    return f"From {names[0]} to {names[-1]}, the R2 of the recorded factors at the {layer}: {'; '.join(words)}."
+    words = [f"below half of it fell {'; '.join(order)}" if order else "none fell below half of it"]
+    words += [f"{', '.join(kept)} stayed above"] if kept else []
+    words += [f"{', '.join(never)} {'was' if len(never) == 1 else 'were'} hardly there to begin with"] if never else []
+    return f"From {names[0]} to {names[-1]}, R2 of the factors at the {layer} against what it is at {names[0]}: {'; '.join(words)}."
 
 
 def fallen(values: Floats) -> int | None:
