@@ -84,7 +84,7 @@ def test_a_fall_lasts_to_the_end(values: list[float], place: int | None) -> None
 
 def test_the_page_has_them_once(swept: Results) -> None:
     drawn = make_figures(swept)
-    page = make_page(swept, drawn)
+    page = make_page(swept, drawn, [])
     text = render("template.md.j2", page | {"grids": []})
     assert text.count("figures/sweep-factors.svg") == 1 and "## Across augmentations" in text
     assert caption("sweep-factors-2")[0] == f"{CAPTIONS['sweep-factors'][0]} (2)"
