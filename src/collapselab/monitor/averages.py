@@ -1,7 +1,8 @@
 """Moments within batches, averaged over steps: sums on the device, evidence on the host.
 
 Each batch is centred by its own mean before its products are averaged. Features that are pooled over steps come from different
-encoders, whose means and axes differ; pooled, they seem to fill directions that no single encoder fills.
+encoders, whose means differ; pooled, they seem to fill directions that no single encoder fills. An encoder that turns within
+the window still mixes its axes, so the window is short.
 
 Precision: differences and products in float32 (TF32 where the user has switched it on for matrix products), sums of scalars in
 float64, in float32 on devices that have none. Directions below some 1e-7 of the largest variance are not told from rounding.
