@@ -1,0 +1,44 @@
+"""The monitor's early warning on the default study: which kind, how many steps before k-NN falls, how often falsely.
+
+    python -m bench.monitor           # minutes on one core; writes docs/monitor.md
+    python -m bench.monitor --fast    # one seed, few steps: a test of the bench, no claim
+
+Regimes that lost a guard and their guard-on twins are trained as the pipeline trains them, with a monitor at the
+representation and one where the loss acts. Limits are set by the healthy runs of the other seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from bench.monitor.page import PAIRS, page
+from bench.monitor.runs import Data, watch
+from threadpoolctl import threadpool_limits
+
+from collapselab.files import write_text
+
+OUT = Path(__file__).parents[2] / "docs" / "monitor.md"
+SEEDS, STEPS = (0, 1, 2), 200
+ALSO = ("notebook-ema", "dino-tokens")  # healthy as well, and cheap: more runs that may raise a false alarm
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fast", action="store_true", help="two seeds, a dozen steps")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of each run at most (default: {STEPS})")
+    parser.add_argument("--out", type=Path, default=OUT, help="default: docs/monitor.md")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # as in the pretrain stage: a saturated softmax fills gradients with denormals
+    data = Data.load()
+    seeds, steps = ((0, 1), 12) if chosen.fast else (SEEDS, chosen.steps)
+    with threadpool_limits(1):
+        regimes = dict.fromkeys([*PAIRS, *PAIRS.values(), *ALSO])
+        runs = [watch(data, regime, seed, steps) for regime in regimes for seed in seeds]
+    write_text(chosen.out, page(runs, data.study.training.snapshots.queries))
+
+
+if __name__ == "__main__":
+    main()
