@@ -7,7 +7,7 @@ QUIET := $(shell [ -t 2 ] || echo --quiet)  # progress on a terminal, nothing in
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro toys ui track test test-all check lint types check-reports lock schema calibrate detector definitions speed
+.PHONY: help install repro toys ui track test test-all check lint types check-reports lock schema calibrate detector monitor definitions speed
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ calibrate: install ## how often verdicts are right, on families and runs/: docs/
 
 detector: install ## how soon, and how often falsely, alarms go off in planted streams: docs/detector.md
 	$(BIN)/python -m bench.detector
+
+monitor: install ## how many steps before k-NN falls the monitor names a collapse, in regimes of the default study: docs/monitor.md
+	$(BIN)/python -m bench.monitor
 
 definitions: install ## docs/definitions.md: metrics and losses against other libraries, installed apart from .venv's own packages
 	$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --target .venv/definitions --no-deps -r bench/definitions/requirements.txt

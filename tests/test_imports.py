@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torchvision", "timm", "sklearn", "mlflow", "matplotlib", "torch")
+HEAVY = ("torchvision", "timm", "sklearn", "mlflow", "matplotlib", "torch", "torchmetrics", "lightning")
 
 BUDGET = {
     "stages/pretrain.py": {"torch"},

@@ -49,6 +49,9 @@ class CollapseMonitor(Metric):
     of `collapse.timing` looks at readings alone and names a kind once it held in three of five, so the monitor must be there
     from the first step: what was never healthy can't fall. Each rank watches its own batches; nothing is sent but in `compute`.
 
+    Give it what the loss takes: where the loss normalises vectors, normalise them first. A cosine loss leaves lengths alone, and
+    its collapse then hides in a common offset that grows while distances stay.
+
     It sees what the loss sees: train mode, augmented views. Dropout and batch statistics add variance that no image put there,
     so ranks and spreads read higher than `collapselab diagnose` finds on a snapshot in eval mode.
 

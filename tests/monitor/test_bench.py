@@ -1,0 +1,57 @@
+"""The page of bench/monitor from runs with known truth."""
+
+from __future__ import annotations
+
+import pytest
+from bench.monitor.page import MARGIN, OFTEN, PAIRS, limits_from, page
+from bench.monitor.runs import COMPARED, Watched
+
+
+def run(
+    regime: str, seed: int, fall_at: int | None = None, knn_falls: int | None = None, shrunk: float = 1.0
+) -> Watched:
+    """200 steps; from `fall_at` on distances and directions are a thousandth, from `knn_falls` on k-NN is at chance."""
+    readings = []
+    for step in range(0, 200, 2):
+        left = 1e-3 if fall_at is not None and step >= fall_at else 1.0
+        size = shrunk if step >= 100 else 1.0
+        readings.append((step, {"median_distance": left, "direction_spread": left, "mean_squared_norm": size}))
+    knn = {step: 0.1 if knn_falls is not None and step >= knn_falls else 0.8 for step in range(0, 201, 20)}
+    modes = {"embedding": {metric: [(2.0, 1.0), (4.0, 2.0)] for metric in COMPARED}}
+    return Watched(regime, seed, 200, {"embedding": readings}, knn, modes)
+
+
+def runs(**healthy: float) -> list[Watched]:
+    ill = [run(regime, seed, fall_at=60, knn_falls=100) for regime in PAIRS for seed in (0, 1)]
+    return ill + [run(regime, seed, **healthy) for regime in PAIRS.values() for seed in (0, 1)]
+
+
+def row(text: str, *begin: str) -> list[str]:
+    lines = [
+        [cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line.startswith("|")
+    ]
+    return next(cells for cells in lines if cells[: len(begin)] == list(begin))
+
+
+def test_the_lead_runs_from_the_third_reading_to_the_fall_of_knn() -> None:
+    # Fallen at 60; three readings later is 80 where each tenth step is read, 64 where each second is. k-NN: 80 whole, 100 not.
+    cells = row(page(runs(), queries=212), "vicreg-no-variance", "1")
+    assert cells[2:] == ["100", "80: complete at embedding", "20 (0)", "64: complete at embedding", "36 (16)"]
+
+
+def test_healthy_runs_count_as_false_alarms_by_the_limits_of_other_seeds() -> None:
+    found = page(runs(), queries=212)
+    assert row(found, "10", "**all**")[2:5] == ["6", "1200", "0"]
+    assert "no false-alarm rate below\n0.14 a run" in found  # 1 / (6 + 1)
+    assert row(found, "vicreg", "embedding")[2:] == ["2.00"] * len(COMPARED)
+
+
+def test_no_run_is_judged_by_a_limit_that_it_helped_to_set() -> None:
+    # The norm of one healthy seed shrinks a millionfold: an alarm for it, and a higher limit for the others.
+    odd, calm = run("vicreg", 0, shrunk=1e-6), run("vicreg", 1)
+    assert limits_from([odd], every=2)["norm"] == pytest.approx(
+        MARGIN * 3
+    )  # ln 1e6 / ln 100, declared at a hundredfold
+    assert limits_from([calm], every=2)["norm"] == 1
+    both = [*(r for r in runs() if r.regime != "vicreg"), odd, calm]
+    assert row(page(both, queries=212), str(OFTEN[1]), "vicreg")[4] == "1"
