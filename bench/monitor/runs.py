@@ -108,6 +108,7 @@ def watch(data: Data, regime: str, seed: int, most: int) -> Watched:
         for layer, given in seen.take().items():
             _update(monitors[layer], given, losses["loss"], step)
             if step % EVERY == 0:
+                monitors[layer].settle()
                 values = monitors[layer].latest.tolist()
                 read = {k: None if math.isnan(v) else v for k, v in zip(METRICS, values, strict=True)}
                 found.readings.setdefault(layer, []).append((step, read))

@@ -127,6 +127,14 @@ def test_not_a_number_is_told_and_changes_nothing_else() -> None:
     assert "2 batches with NaN or infinity left out, the first at step 10" in monitor.report()
 
 
+def test_not_a_number_between_two_readings_is_told_by_compute() -> None:
+    monitor = CollapseMonitor()
+    for step in range(5):
+        monitor.update(draw(step) if step != 3 else torch.full((96, 32), math.nan))
+    with pytest.warns(CollapseWarning, match="NaN or infinity at step 3"):
+        assert monitor.compute()["skipped"] == 1
+
+
 def test_values_carry_the_registrys_names_and_are_floats() -> None:
     monitor = run(1.0, steps=30)
     found = monitor.compute()

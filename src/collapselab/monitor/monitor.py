@@ -17,7 +17,7 @@ from torchmetrics import Metric
 from collapselab.collapse.diagnosis import Diagnosis, diagnose
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.kind import KINDS
-from collapselab.collapse.registry import compute_all
+from collapselab.collapse.registry import Value, compute_all
 from collapselab.collapse.signatures import Signature
 from collapselab.collapse.timing.detector import HOLD, Detector
 from collapselab.errors import UserError
@@ -119,6 +119,7 @@ class CollapseMonitor(Metric):
         self._pending: deque[Reading] = deque()
         self._first: Evidence | None = None
         self._last: Evidence | None = None
+        self._values: dict[str, Value] | None = None
         self._told_skipped = False
 
     def reset(self) -> None:
@@ -205,27 +206,32 @@ class CollapseMonitor(Metric):
         """Give a reading to the detector, and tell of what it named."""
         evidence = taken.evidence()
         if evidence is None:
-            if not self._told_skipped:
-                self._told_skipped = True
-                tell(
-                    f"{self.layer}: NaN or infinity at step {taken.step}: such batches are left out; find what made them"
-                )
+            self._tell_skipped(taken.step)
             return
         values = compute_all(evidence, only=reading.METRICS)
         self._first, self._last = self._first or evidence, evidence
         before = len(self._detector.alarms)
         self._detector.update(taken.step, values)
-        device = self.latest.device
-        self.latest = torch.tensor([_number(values.get(name)) for name in reading.METRICS], device=device)
-        self.pressure = torch.tensor(max(self._detector.pressure.values(), default=0.0), device=device)
+        self._values = values
         for alarm in self._detector.alarms[before:]:
-            self.alarmed[KINDS.index(alarm.kind)] = 1
             tell(str(Warned(self.layer, alarm.kind, alarm.step, alarm.evidence)))
+
+    def _tell_skipped(self, step: int) -> None:
+        if not self._told_skipped:
+            self._told_skipped = True
+            tell(f"{self.layer}: NaN or infinity at step {step}: such batches are left out; find what made them")
 
     def settle(self) -> None:
         """Judge readings that are still on their way; `compute`, `warnings` and `report` do so themselves."""
         while self._pending:
             self._judge(self._pending.popleft())
+        if self._values is None or self._is_synced:
+            return
+        # Only here, for writing to an accelerator waits for it.
+        device, named = self.latest.device, {alarm.kind for alarm in self._detector.alarms}
+        self.latest = torch.tensor([_number(self._values.get(name)) for name in reading.METRICS], device=device)
+        self.pressure = torch.tensor(max(self._detector.pressure.values(), default=0.0), device=device)
+        self.alarmed = torch.tensor([float(kind in named) for kind in KINDS], device=device)
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Bring all ranks' states together, once their own readings are judged."""
@@ -246,7 +252,11 @@ class CollapseMonitor(Metric):
         self.settle()
         if self.scatter.ndim == 0:
             return {}
-        host = {name: getattr(self, name).cpu() for name in ("skipped", "pressure", "alarmed", "latest")}
+        host = {
+            name: getattr(self, name).cpu() for name in ("skipped", "skipped_from", "pressure", "alarmed", "latest")
+        }
+        if float(host["skipped"]):  # between two readings nobody looked
+            self._tell_skipped(int(host["skipped_from"]))
         found = dict(zip(reading.METRICS, host["latest"].tolist(), strict=True))
         found = {name: value for name, value in found.items() if not math.isnan(value)}
         if float(self.images) > 0:
