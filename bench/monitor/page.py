@@ -35,6 +35,8 @@ step from which it stays below by more than the 90 % interval of {queries} queri
 Where it never falls there is nothing to be early for: the twin had not learnt more by then, or the collapsed network kept what a
 random one has. A lead is the steps from the first warning to the fall, in brackets what is certain of it; negative: named after it.
 
+{named}
+
 {collapsed}
 ## Healthy runs
 {false}
@@ -66,6 +68,7 @@ def page(runs: Sequence[Watched], queries: int) -> str:
         healthy=len(well),
         floor=1 / (len(well) + 1),
         queries=queries,
+        named=_summary(runs, limits),
         collapsed=_collapsed(runs, limits, queries),
         false=_false(well, limits),
         pressures=_pressures(well),
@@ -100,6 +103,15 @@ def _collapsed(runs: Sequence[Watched], limits: Limits, queries: int) -> str:
             rows.append([regime, str(run.seed), _fell(fallen), *told])
     columns = [text for every in OFTEN for text in (f"named, read every {every} steps", "lead")]
     return table(["regime", "seed", "k-NN falls at step", *columns], rows)
+
+
+def _summary(runs: Sequence[Watched], limits: Limits) -> str:
+    ill = [run for run in runs if run.regime in PAIRS]
+    counts = [sum(bool(run.detect(every, limits[run.seed, every])[0]) for run in ill) for every in OFTEN]
+    return (
+        f"Named: {counts[0]} of {len(ill)} collapsed runs read every {OFTEN[0]} steps, {counts[1]} of {len(ill)} read every "
+        f"{OFTEN[1]}. Where a twin learns within tens of steps, its rise is the fall, and sparse readings come after it."
+    )
 
 
 def _named(alarms: Sequence[tuple[str, Alarm]]) -> str:
