@@ -30,7 +30,8 @@ from collapselab.monitor import CollapseMonitor, CollapseWarning
 from collapselab.monitor.reading import METRICS
 from collapselab.randomness import torch_seed
 from collapselab.training.loop import losses_of
-from collapselab.training.schedules import build_optimiser, learning_rate, set_rate
+from collapselab.training.optimisers import build_optimiser, set_rate
+from collapselab.training.schedules import learning_rate
 from collapselab.training.snapshots import Probe, calibrate_batch_norm, evaluating, make_probe
 
 STUDY = Path(__file__).parents[2] / "studies" / "quick.yaml"
