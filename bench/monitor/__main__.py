@@ -12,12 +12,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
 from bench.monitor.page import PAIRS, page
 from bench.monitor.runs import Data, watch
 from threadpoolctl import threadpool_limits
 
 from collapselab.files import write_text
+from collapselab.training.process import prepare
 
 OUT = Path(__file__).parents[2] / "docs" / "monitor.md"
 SEEDS, STEPS = (0, 1, 2), 200
@@ -30,8 +30,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each run at most (default: {STEPS})")
     parser.add_argument("--out", type=Path, default=OUT, help="default: docs/monitor.md")
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # as in the pretrain stage: a saturated softmax fills gradients with denormals
+    prepare(1)
     data = Data.load()
     seeds, steps = ((0, 1), 12) if chosen.fast else (SEEDS, chosen.steps)
     with threadpool_limits(1):

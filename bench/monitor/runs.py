@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from bench.manifests import manifest_of
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from collapselab.collapse.timing.detector import Alarm, Detector
 from collapselab.config.study import Study, image_size, load_study
 from collapselab.data import digits
 from collapselab.data.augment import Normalisation, clean
-from collapselab.data.dataset import Manifest, Split, channel_statistics
+from collapselab.data.dataset import Manifest, Split
 from collapselab.data.loader import Batch, Loader
 from collapselab.evaluation.knn import accuracy
 from collapselab.methods import build
@@ -53,9 +54,7 @@ class Data:
         study = load_study(STUDY)
         assert study.data.source == "digits"
         splits = digits.make(study.data)
-        mean, std = channel_statistics(splits["train"].images)
-        counts = {name: len(split) for name, split in splits.items()}
-        return cls(study, splits, Manifest("digits", "bench", digits.CLASSES, 32, counts, {}, mean, std))
+        return cls(study, splits, manifest_of("digits", splits))
 
 
 @dataclass

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import resource
-import sys
-
 import numpy as np
 import torch
-from bench.speed.measure import PAIRS, Part, Result, in_turns
+from bench.speed.measure import PAIRS, Part, Result, in_turns, peak
 
 from collapselab.config.evaluation import Knn
 from collapselab.errors import UserError
@@ -30,9 +27,9 @@ def measure(pairs: int = PAIRS) -> Result:
     queries = rng.standard_normal((QUERIES, DIMENSIONS), dtype=np.float32)
     units = [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (bank, queries)]
     config = Knn()
-    before = _peak()
+    before = peak()
     knn.predict(bank, labels, queries, config)
-    extra = _peak() - before
+    extra = (peak() - before) / 2**30
 
     def theirs() -> None:
         index = faiss.IndexFlatIP(DIMENSIONS)
@@ -45,9 +42,3 @@ def measure(pairs: int = PAIRS) -> Result:
         f"faiss-cpu {faiss.__version__}, IndexFlatIP",
         {f"{BANK} x {QUERIES} x {DIMENSIONS}": Part(part.theirs, part.ours, {"ours_extra_gib": extra})},
     )
-
-
-def _peak() -> float:
-    """The process's largest memory so far, GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+ROOT = Path(__file__).parents[2]
 PAIRS = 5
 
 
@@ -72,6 +76,18 @@ def seconds(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
+
+
+def in_own_process(module: str, *arguments: str) -> dict[str, float]:
+    """What `python -m module` prints as lines of NAME=VALUE: no memory, threads or caches of this process touch it."""
+    command = [sys.executable, "-m", module, *arguments]
+    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return {name: float(value) for name, value in (line.split("=") for line in answer.stdout.splitlines())}
+
+
+def peak() -> int:
+    """This process's largest memory so far, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def machine() -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-import subprocess
 import sys
-from pathlib import Path
 
 import torch
+from bench.speed.measure import in_own_process, peak
 from torch import Tensor
 
-ROOT = Path(__file__).parents[2]
 IMAGES = 50_000
 STEPS = 3
 MIB = 2**20
@@ -18,9 +15,7 @@ MIB = 2**20
 
 def measure(regime: str = "both") -> dict[str, float]:
     """MiB of a process of its own that takes a few steps on 50,000 images: `peak` above its libraries' own, and the parts."""
-    command = [sys.executable, "-m", "bench.speed.memory", regime]
-    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return {name: float(value) for name, value in (line.split("=") for line in answer.stdout.splitlines())}
+    return in_own_process("bench.speed.memory", regime)
 
 
 def _run(regime: str) -> None:
@@ -36,7 +31,7 @@ def _run(regime: str) -> None:
     prepare(0)
     # Anything that libraries load for their first step counts as theirs.
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1).step()
-    libraries = _peak()
+    libraries = peak()
     running, splits, manifest = cell(regime, images(IMAGES))
     study = running.study
     config = study.regimes[regime]
@@ -83,12 +78,7 @@ def _run(regime: str) -> None:
         "data": held.nbytes,
     }
     print(*(f"{name}={size / MIB}" for name, size in parts.items()), sep="\n")
-    print(f"peak={(_peak() - libraries) / MIB}")
-
-
-def _peak() -> int:
-    """The process's largest memory so far, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(f"peak={(peak() - libraries) / MIB}")
 
 
 if __name__ == "__main__":

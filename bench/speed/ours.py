@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bench.manifests import manifest_of
 
 from collapselab.config.study import load_study
-from collapselab.data.dataset import Manifest, Split, channel_statistics
+from collapselab.data.dataset import Manifest, Split
 from collapselab.training.cell import Cell
 
 NOTEBOOK = Path(__file__).parents[2] / "studies" / "notebook.yaml"
@@ -34,7 +35,4 @@ def cell(regime: str, images: np.ndarray) -> tuple[Cell, dict[str, Split], Manif
     )
     splits = {"train": Split(pixels, labels)}
     splits |= {name: Split(pixels[:PROBE], labels[:PROBE]) for name in ("validation", "test")}
-    mean, std = channel_statistics(pixels)
-    counts = {name: len(split) for name, split in splits.items()}
-    manifest = Manifest("cifar10", "random images", [str(i) for i in range(10)], 32, counts, {}, mean, std)
-    return Cell(study, regime, 42, torch.device("cpu")), splits, manifest
+    return Cell(study, regime, 42, torch.device("cpu")), splits, manifest_of("cifar10", splits)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,11 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from bench.manifests import manifest_of
+from bench.speed.measure import ROOT, in_own_process
 from bench.speed.worker import images
 
 from collapselab.config.study import Study, load_study
 from collapselab.data import digits
-from collapselab.data.dataset import Manifest, Split, channel_statistics
+from collapselab.data.dataset import Split
 from collapselab.training import cell as module
 from collapselab.training.cell import Cell, run_cell
 from collapselab.training.checkpoints import EVERY, Checkpoints
@@ -36,7 +37,6 @@ from collapselab.training.loop import Trainer
 from collapselab.training.process import prepare
 from collapselab.training.snapshots import due
 
-ROOT = Path(__file__).parents[2]
 LONGEST = "simsiam"  # of the default study: 1,500 steps
 PARTS = {
     "snapshots": (module, "write_snapshot"),
@@ -50,13 +50,7 @@ STEPS = 8  # of the founding network, after which single costs are known
 
 def measure() -> dict[str, dict[str, float]]:
     """Shares of a run's time, by part: of the default study's longest regime, and of the founding notebook's."""
-    return {name: _in_own_process(name) for name in ("default", "frozen", "both")}
-
-
-def _in_own_process(name: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.speed.recording", name]
-    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return {part: float(share) for part, share in (line.split("=") for line in answer.stdout.splitlines())}
+    return {name: in_own_process("bench.speed.recording", name) for name in ("default", "frozen", "both")}
 
 
 def default() -> dict[str, float]:
@@ -90,9 +84,7 @@ def _run(
 ) -> tuple[dict[str, list[float]], list[float]]:
     """Seconds of each call of each part, and of each step; `stop` ends the run after so many steps."""
     prepare(study.training.threads)
-    mean, std = channel_statistics(splits["train"].images)
-    counts = {name: len(split) for name, split in splits.items()}
-    manifest = Manifest(study.data.source, "", [str(label) for label in range(10)], 32, counts, {}, mean, std)
+    manifest = manifest_of(study.data.source, splits)
     spent: defaultdict[str, list[float]] = defaultdict(list)
     for name, (owner, attribute) in PARTS.items():
         setattr(owner, attribute, _timed(getattr(owner, attribute), spent[name]))

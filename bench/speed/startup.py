@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from bench.speed.measure import ROOT, in_own_process
+
 QUICK = ROOT / "studies" / "quick.yaml"
 BARE = "import torch; torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1).step()"
 RUNS = 5
@@ -38,15 +39,9 @@ def measure(runs: int = RUNS) -> dict[str, float]:
             started = time.time()
             subprocess.run([sys.executable, "-c", BARE], check=True)
             found["bare"].append(time.time() - started)
-            for name, took in _cell(folder).items():
+            for name, took in in_own_process("bench.speed.startup", str(time.time()), folder).items():
                 found[name].append(took)
     return {name: median(taken) for name, taken in found.items()}
-
-
-def _cell(folder: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.speed.startup", str(time.time()), folder]
-    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return {name: float(value) for name, value in (line.split("=") for line in answer.stdout.splitlines())}
 
 
 def trace(started: float, folder: Path) -> None:

@@ -22,6 +22,7 @@ from collapselab.config.study import load_study
 from collapselab.data.dataset import SPLITS, load_manifest, load_split
 from collapselab.training.cell import Cell, run_cell
 from tests.e2e.conftest import ROOT, Clone, make_clone
+from tests.training.conftest import content
 
 STEPS = 200  # of each cell: 40 epochs of five
 REGIMES = ("simsiam", "distillation", "vicreg")
@@ -106,10 +107,6 @@ class Lab:
 
 
 _expected: dict[str, dict[str, bytes]] = {}
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture(scope="module")

@@ -29,3 +29,8 @@ def splits(study: Study) -> dict[str, Split]:
 def manifest(splits: dict[str, Split]) -> Manifest:
     mean, std = channel_statistics(splits["train"].images)
     return Manifest("digits", "test", digits.CLASSES, 32, {n: len(s) for n, s in splits.items()}, {}, mean, std)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below it, by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 import torch
 from tests.oracles.plain import gradient_averages
-from tests.training.conftest import STUDY
 from tests.training.test_training import run
 from torch import Tensor, nn
 
 from collapselab.collapse.snapshot import read_snapshot
-from collapselab.config.study import Study, load_study
-from collapselab.data import digits
-from collapselab.data.dataset import Manifest, Split, channel_statistics
+from collapselab.config.study import Study
+from collapselab.data.dataset import Manifest, Split
 from collapselab.errors import UserError
 from collapselab.files import load_about, load_arrays, read_json
 from collapselab.training.gradients import GradientStatistics
@@ -163,22 +161,6 @@ def test_averages_of_another_network_are_refused() -> None:
 
 
 # ---- in training
-
-
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return load_study(STUDY)
-
-
-@pytest.fixture(scope="module")
-def splits(study: Study) -> dict[str, Split]:
-    return digits.make(study.data)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def manifest(splits: dict[str, Split]) -> Manifest:
-    mean, std = channel_statistics(splits["train"].images)
-    return Manifest("digits", "test", digits.CLASSES, 32, {n: len(s) for n, s in splits.items()}, {}, mean, std)
 
 
 @pytest.mark.parametrize("regime", ["simsiam", "distillation"])

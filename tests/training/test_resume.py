@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.training.conftest import content
 
 from collapselab.config.study import Study
 from collapselab.config.training import Optimiser
@@ -28,10 +29,6 @@ CPU = torch.device("cpu")
 
 class Stop(Exception):
     pass
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def stopping_at(step: int) -> Callable[[int, int], None]:

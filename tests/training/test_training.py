@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.training.conftest import content
 from torch import nn
 
 from collapselab.config.data import Branch, Crop
@@ -32,7 +33,7 @@ def run(
     study: Study, regime: str, splits: dict[str, Split], manifest: Manifest, out: Path, seed: int = 0
 ) -> dict[str, bytes]:
     run_cell(Cell(study, regime, seed, CPU), splits, manifest, out)
-    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+    return content(out)
 
 
 # ---- schedules
