@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import ks_2samp
 from torch import Tensor
-from torchvision.transforms import InterpolationMode, RandomErasing, RandomResizedCrop
+from torchvision.transforms import ColorJitter, InterpolationMode, RandomErasing, RandomResizedCrop, RandomRotation
 from torchvision.transforms import functional as tv
 
 from collapselab.config.data import Branch, Crop, Erase, Jitter
@@ -79,6 +79,25 @@ def test_rotation_equals_torchvisions(images: Tensor) -> None:
         assert ((out[i] - expected).abs() > 1e-6).float().mean() < 0.01
 
 
+def test_angles_are_distributed_as_torchvisions() -> None:
+    """The angle is read off the pixels of a ramp: turned by a, x becomes cos(a) x + sin(a) y near the centre."""
+    count = 2000
+    ramp = torch.arange(SIDE, dtype=torch.float32).expand(3, SIDE, SIDE) + 1
+    torch.manual_seed(0)
+    transform = RandomRotation(15)
+    mine = ours.rotate(ramp.expand(count, -1, -1, -1), draws(count, 1), degrees=15)
+    theirs = torch.stack([transform(ramp) for _ in range(count)])
+
+    def angles(turned: Tensor) -> np.ndarray:
+        middle = turned[:, 0, 8:24, 8:24]
+        x, y = (middle.diff(dim=dim).mean((1, 2)) for dim in (2, 1))
+        return torch.rad2deg(torch.atan2(y, x)).numpy()
+
+    assert ks_2samp(angles(mine), angles(theirs)).pvalue > 1e-3
+    assert np.abs(angles(mine)).max() < 16
+    assert np.ptp(angles(mine)) > 29
+
+
 def test_rotation_by_a_quarter_turn_is_exact(images: Tensor) -> None:
     out = ours.rotate(unit(images), torch.ones(len(images), 1), degrees=90)
     torch.testing.assert_close(out, torch.rot90(unit(images), 1, (2, 3)))
@@ -126,6 +145,22 @@ def test_erasing_sets_one_box_to_the_mean_colour(images: Tensor) -> None:
 def test_colour_adjustments_equal_torchvisions(images: Tensor, ours_adjust, theirs_adjust, change, factor) -> None:  # type: ignore[no-untyped-def]
     mine = ours_adjust(unit(images), torch.full((len(images), 1, 1, 1), change))
     torch.testing.assert_close(mine, theirs_adjust(unit(images), factor), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("strength", [{"brightness": 0.4}, {"contrast": 0.5}, {"saturation": 0.6}, {"hue": 0.2}])
+def test_jitter_strengths_are_distributed_as_torchvisions(strength: dict[str, float]) -> None:
+    """One colour image many times: whatever a draw changes shows in its channels' means and spread."""
+    count = 2000
+    image = torch.tensor([[0.5, 0.3, 0.2], [0.3, 0.35, 0.4]]).T[:, :, None]  # two pixels, far from black and white
+    config = Jitter(probability=1.0, **strength)
+    mine = ours.jitter(image.expand(count, -1, -1, -1), draws(count, 9, seed=1), config)
+    torch.manual_seed(1)
+    transform = ColorJitter(**strength)
+    theirs = torch.stack([transform(image) for _ in range(count)])
+    for channel in range(3):
+        for pixel in range(2):
+            pair = [values[:, channel, pixel, 0].numpy().astype(np.float64).round(5) for values in (mine, theirs)]
+            assert ks_2samp(*pair).pvalue > 1e-3
 
 
 def test_jitter_applies_the_four_in_each_images_own_order(images: Tensor) -> None:

@@ -14,6 +14,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
 from collapselab.config.data import Branch, Crop, Erase, Jitter, Source
 from collapselab.data.dataset import Manifest
@@ -198,21 +199,15 @@ def interpolation(position: Tensor, size: int) -> Tensor:
 
 def rotate(batch: Tensor, uniforms: Tensor, degrees: float) -> Tensor:
     """RandomRotation about the centre, nearest pixel, black outside, as torchvision's default."""
-    count, channels, height, width_ = batch.shape
-    angle = torch.deg2rad((2 * uniforms[:, 0] - 1) * degrees)[:, None, None]
-    bottom, right = height - 1, width_ - 1
-    y = torch.arange(height, device=batch.device)[:, None] - bottom / 2
-    x = torch.arange(width_, device=batch.device)[None] - right / 2
-    # Counter-clockwise as seen, where y points down: the inverse map from output to input pixels.
-    cos, sin = torch.cos(angle), torch.sin(angle)
-    source_x = (cos * x + right / 2 - sin * y).round_()
-    source_y = (sin * x + bottom / 2 + cos * y).round_()
-    # 1 inside and 0 outside, without comparisons, which are slow on a CPU; exact, as sources are whole pixels.
-    beyond = torch.maximum((source_x - right / 2).abs_() - right / 2, (source_y - bottom / 2).abs_() - bottom / 2)
-    inside = (1 - beyond).clamp_(0, 1)
-    index = (source_y.clamp_(0, bottom) * width_ + source_x.clamp_(0, right)).long().flatten(1)
-    turned = batch.flatten(2).gather(2, index[:, None].expand(count, channels, -1)).view_as(batch)
-    return turned.mul_(inside[:, None])
+    height, width_ = batch.shape[-2:]
+    angle = torch.deg2rad((2 * uniforms[:, 0] - 1) * degrees)
+    # Pixel centres x + iy from the middle, in half pixels. y points down, so a product with exp(i angle) is the inverse of a turn
+    # counter-clockwise as seen: from output pixels to input pixels.
+    x, y = (2.0 * torch.arange(side, device=batch.device) + 1 - side for side in (width_, height))
+    pixels = torch.complex(x.expand(height, width_), y[:, None].expand(height, width_))
+    source = torch.view_as_real(torch.polar(torch.ones_like(angle), angle)[:, None, None] * pixels)
+    source /= torch.tensor([width_, height], device=batch.device)  # grid_sample's units: half a side
+    return grid_sample(batch, source, mode="nearest", padding_mode="zeros", align_corners=False)
 
 
 # ---- colours
