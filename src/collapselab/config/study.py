@@ -151,6 +151,12 @@ def _check_regime(study: Study, name: str, method: type[Method], where: str) -> 
         raise UserError(
             f"{where}: backbones.{regime.backbone}.patch = {backbone.patch}: does not divide the images' {size} pixels"
         )
+    tokens = study.training.snapshots.tokens
+    if isinstance(backbone, ViT) and tokens and tokens.position >= (count := (size // backbone.patch) ** 2):
+        raise UserError(
+            f"{where}: training.snapshots.tokens.position = {tokens.position}: backbones.{regime.backbone} has {count} patches, "
+            f"0 to {count - 1}"
+        )
     if isinstance(backbone, Timm) and importlib.util.find_spec("timm") is None:
         raise UserError(f"{where}: backbones.{regime.backbone} needs timm: pip install timm, then run again")
     method.check(regime, backbone, here)

@@ -134,6 +134,12 @@ class Regime(Strict):
         return self
 
 
+class Tokens(Strict):
+    """What more is kept of layers of tokens: enough for their spectra however tokens are taken."""
+
+    position: int = Field(ge=0, description="the place, counted from 0 row by row, whose vectors are kept one by one")
+
+
 class Snapshots(Strict):
     """When and on what the features are recorded."""
 
@@ -148,6 +154,10 @@ class Snapshots(Strict):
         [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], description="steps of early snapshots; 0 is always one"
     )
     epoch_interval: Count = Field(1, description="epochs between later snapshots; the last epoch is always one")
+    tokens: Tokens | None = Field(
+        None,
+        description="spectra of tokens however they are taken: at the first and the last snapshot, four times its passes",
+    )
 
 
 class Training(Strict):

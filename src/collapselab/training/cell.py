@@ -78,7 +78,7 @@ class Cell:
             "augmentation": {
                 name: b.model_dump(mode="json") for name, b in study.augmentations[config.augmentation].items()
             },
-            "snapshots": study.training.snapshots.model_dump(mode="json"),
+            "snapshots": study.training.snapshots.model_dump(mode="json", exclude_none=True),
             "device": self.device.type,
             "threads": torch.get_num_threads(),
             "normalisation": {"mean": normalise.mean.tolist(), "std": normalise.std.tolist()},
@@ -159,7 +159,8 @@ def run_cell(
     def record(step: int, epoch: int, gradients: GradientStatistics) -> None:
         if step in at:
             path = out / "snapshots" / f"step-{step:06d}.safetensors"
-            write_snapshot(path, method, probe, normalise, snapshots.modes, step, epoch, gradients)
+            end = step in (0, steps)
+            write_snapshot(path, method, probe, normalise, snapshots, step, epoch, gradients, end=end)
 
     with History(out / "history.csv", found.history if found else b"") as history:
         trainer = Trainer(config, cell.seed, method, loader, history, record, advance, checkpoints)

@@ -4,7 +4,8 @@ A snapshot is a safetensors file, `snapshots/step-000120.safetensors`: features 
 one step. Keys are `mode/view/token/layer`:
 
 - mode: `eval`, or `train` (dropout and batch statistics on) where `training.snapshots.modes` asks for it.
-- view: `clean`, or `augmented` (q draws of a fixed subset of the probe set, through the regime's own augmentation).
+- view: `clean`; `augmented` (q draws of a fixed subset of the probe set, through the regime's own augmentation, `image` only); or
+  `drawn` (one draw of every probe image through the same, with all that `clean` has).
 - token: what the vectors are.
     - `image`: one vector an image, [N, d] (augmented: [M, q, d]); for a layer of tokens, the mean over its patches.
     - `position`: mean over images at each token position, [T, d] float64. Layers of tokens only, as is
@@ -12,6 +13,9 @@ one step. Keys are `mode/view/token/layer`:
     - `probability`: the layer's softmax, as the loss takes it, averaged over an image's tokens, [N, K].
     - `probability-position`: the same averaged over images, [T, K].
     - `entropy`: entropy of each token's softmax, averaged over an image's tokens, [N], nats.
+    - `fixed`: the vectors at one position, [N, d]. Where `training.snapshots.tokens` asks for it and the layer has tokens, as are
+    - `probability-fixed`: their softmax, [N, K], and
+    - `probability-moment`: sum over all tokens of p p^T / (N T), uncentred, [K, K] float64.
 - layer: the method's own name, for example `representation`, `embedding`, `student.logits`.
 
 Beside them stand `labels` [N] and `bank` (1 where an image answers k-NN queries, 0 where it asks), and what
@@ -19,6 +23,8 @@ Beside them stand `labels` [N] and `bank` (1 where an image answers k-NN queries
 `gradient/snr/<layer>`, absent there, at step 1 and where gradients don't vary. A weight layer is a module that owns trainable
 parameters, by its dotted name in the method, for example `backbone.blocks.0.conv1`. The metadata holds schema, step, epoch,
 method, the layer that evaluation reads, the layers that the loss acts on, and the weight layers in the network's order.
+
+Where `training.snapshots.tokens` is set, the first snapshot and the last also hold `drawn`, and both views in both modes.
 
 `features-initial.safetensors` and `features-final.safetensors` hold `split/layer` for the whole train and test images, one
 vector an image, at the layers that the method's `evaluated` names, with `split/labels`.
@@ -38,14 +44,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from collapselab.config.data import Augmentation
-from collapselab.config.training import Snapshots
+from collapselab.config.training import Snapshots, Tokens
 from collapselab.data.augment import Normalisation, augment, clean, width
 from collapselab.data.dataset import Split
 from collapselab.errors import UserError
 from collapselab.files import save_arrays
-from collapselab.methods.base import Method, Softmax
+from collapselab.methods.base import Method
 from collapselab.randomness import uniforms
 from collapselab.training.gradients import GradientStatistics
+from collapselab.training.tokens import summarise
 
 SCHEMA = 1
 CHUNK = 256  # images a forward pass: bounds memory, and the same for every caller so that bytes agree
@@ -60,12 +67,14 @@ class Probe:
         labels: [N].
         bank: [N], whether an image answers k-NN queries.
         views: [M, q, 3, H, W] float32, augmented and normalised once: the same draws at every step.
+        drawn: [N, 3, H, W] float32, one such draw of every image; None where nothing asks for it.
     """
 
     images: Tensor
     labels: NDArray[np.int64]
     bank: NDArray[np.bool_]
     views: Tensor
+    drawn: Tensor | None = None
 
 
 def probe_rows(split: Split, config: Snapshots) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -106,9 +115,14 @@ def make_probe(
     branch = max(augmentation.values(), key=width)
     # Bank and queries alike are seen through the augmentation.
     subset = probed[torch.linspace(0, len(rows) - 1, config.view_images).long().to(images.device)]
-    tables = [uniforms(seed, f"probe/{view}", 0, len(subset), width(branch)) for view in range(config.views)]
-    views = [augment(subset, torch.from_numpy(table).to(images.device), branch, normalise) for table in tables]
-    return Probe(probed, split.labels[rows], np.arange(len(rows)) < config.bank, torch.stack(views, 1))
+
+    def draw(chosen: Tensor, name: str) -> Tensor:
+        table = uniforms(seed, f"probe/{name}", 0, len(chosen), width(branch))
+        return augment(chosen, torch.from_numpy(table).to(images.device), branch, normalise)
+
+    views = torch.stack([draw(subset, str(view)) for view in range(config.views)], 1)
+    drawn = draw(probed, "drawn") if config.tokens else None
+    return Probe(probed, split.labels[rows], np.arange(len(rows)) < config.bank, views, drawn)
 
 
 def due(config: Snapshots, steps: int, per_epoch: int) -> set[int]:
@@ -148,31 +162,44 @@ def in_train_mode(method: nn.Module) -> Iterator[None]:
 
 
 def snapshot(
-    method: Method, probe: Probe, normalise: Normalisation, modes: Sequence[str] = ("eval",)
+    method: Method,
+    probe: Probe,
+    normalise: Normalisation,
+    modes: Sequence[str] = ("eval",),
+    tokens: Tokens | None = None,
+    *,
+    end: bool = False,
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of one snapshot, by key."""
+    """The arrays of one snapshot, by key; `end`: the run's first or last, of which `tokens` asks more."""
+    seen: dict[str, tuple[str, ...]] = {mode: ("clean", "augmented") for mode in modes}
+    if tokens and end:
+        seen = {mode: (*seen.get(mode, ("clean",)), "drawn") for mode in ("eval", "train")}
     arrays: dict[str, Tensor] = {}
-    for mode in modes:
+    for mode, views in seen.items():
         with evaluating(method) if mode == "eval" else in_train_mode(method):
-            arrays |= {f"{mode}/{key}": value for key, value in _seen(method, probe, normalise).items()}
+            for view in views:
+                found = _seen(method, probe, normalise, view, tokens.position if tokens else None)
+                arrays |= {f"{mode}/{view}/{key}": value for key, value in found.items()}
     numpy = {key: array.cpu().numpy() for key, array in arrays.items()}
     return numpy | {"labels": probe.labels, "bank": probe.bank.astype(np.uint8)}
 
 
-def _seen(method: Method, probe: Probe, normalise: Normalisation) -> dict[str, Tensor]:
-    """Every layer in the mode that the method is in, by `view/token/layer`."""
+def _seen(method: Method, probe: Probe, normalise: Normalisation, view: str, position: int | None) -> dict[str, Tensor]:
+    """Every layer of one view, in the mode that the method is in, by `token/layer`."""
+    if view == "augmented":
+        found = _in_chunks(method.features, probe.views.flatten(0, 1))
+        return {f"image/{layer}": value.view(*probe.views.shape[:2], -1) for layer, value in found.items()}
     softmaxes = method.softmaxes()
-    arrays: dict[str, Tensor] = {}
-    for layer, value in _in_chunks(method.features, probe.images, normalise, tokens=True).items():
-        tokens = value if value.ndim == 3 else value[:, None]
-        arrays[f"clean/image/{layer}"] = tokens.mean(1)
-        if value.ndim == 3:
-            arrays |= {f"clean/{token}/{layer}": sums for token, sums in _token_sums(value).items()}
-        if layer in softmaxes:
-            arrays |= {f"clean/{token}/{layer}": p for token, p in _probabilities(tokens, softmaxes[layer]).items()}
-    for layer, value in _in_chunks(method.features, probe.views.flatten(0, 1)).items():
-        arrays[f"augmented/image/{layer}"] = value.view(*probe.views.shape[:2], -1)
-    return arrays
+    if view == "clean":
+        found = _in_chunks(method.features, probe.images, normalise, tokens=True)
+    else:
+        assert probe.drawn is not None
+        found = _in_chunks(method.features, probe.drawn, tokens=True)
+    return {
+        f"{token}/{layer}": kept
+        for layer, value in found.items()
+        for token, kept in summarise(value, softmaxes.get(layer), position).items()
+    }
 
 
 def write_snapshot(
@@ -180,11 +207,14 @@ def write_snapshot(
     method: Method,
     probe: Probe,
     normalise: Normalisation,
-    modes: Sequence[str],
+    config: Snapshots,
     step: int,
     epoch: int,
     gradients: GradientStatistics,
+    *,
+    end: bool = False,
 ) -> None:
+    """`end`: whether it is the run's first or last."""
     about = {
         "schema": SCHEMA,
         "step": step,
@@ -194,7 +224,8 @@ def write_snapshot(
         "loss_layers": list(method.loss_layers),
         "weight_layers": gradients.layers,
     }
-    save_arrays(path, snapshot(method, probe, normalise, modes) | gradients.arrays(), about)
+    arrays = snapshot(method, probe, normalise, config.modes, config.tokens, end=end)
+    save_arrays(path, arrays | gradients.arrays(), about)
 
 
 def write_features(
@@ -252,18 +283,3 @@ def _in_chunks(
         for layer, value in read(clean(chunk, normalise) if normalise else chunk).items():
             parts.setdefault(layer, []).append(value if tokens or value.ndim == 2 else value.mean(1))
     return {layer: torch.cat(chunks) for layer, chunks in parts.items()}
-
-
-def _token_sums(tokens: Tensor) -> dict[str, Tensor]:
-    """Sums that token statistics need, in place of the tokens [N, T, d] themselves."""
-    flat = tokens.flatten(0, 1).cpu().double()  # MPS has no float64
-    return {"position": tokens.cpu().double().mean(0), "moment": flat.T @ flat / len(flat)}
-
-
-def _probabilities(tokens: Tensor, softmax: Softmax) -> dict[str, Tensor]:
-    p = softmax.to_cpu()(tokens.cpu().double())
-    entropy = -torch.special.xlogy(p, p).sum(-1)
-    sums = {"probability": p.mean(1), "entropy": entropy.mean(1)}
-    if tokens.shape[1] > 1:
-        sums["probability-position"] = p.mean(0)
-    return {name: value.float() for name, value in sums.items()}
