@@ -103,3 +103,9 @@ def test_masks_do_not_depend_on_the_number_of_threads() -> None:
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(*masks)
+
+
+def test_bfloat16_is_left_to_torch() -> None:
+    torch.manual_seed(0)
+    out = trained(0.5)(torch.ones(SIDE, dtype=torch.bfloat16))
+    assert out.dtype == torch.bfloat16 and set(out.tolist()) == {0.0, 2.0}

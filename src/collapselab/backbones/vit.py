@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from collapselab.backbones.dropout import Dropout
+from collapselab.backbones.linear import Linear
 from collapselab.config.training import ViT
 
 
@@ -17,14 +18,14 @@ class Block(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.norm1 = nn.LayerNorm(config.width)
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.projection = nn.Linear(config.width, config.width)
+        self.qkv = Linear(config.width, 3 * config.width)
+        self.projection = Linear(config.width, config.width)
         self.norm2 = nn.LayerNorm(config.width)
         self.mlp = nn.Sequential(
-            nn.Linear(config.width, config.mlp),
+            Linear(config.width, config.mlp),
             nn.GELU(),
             Dropout(config.dropout),
-            nn.Linear(config.mlp, config.width),
+            Linear(config.mlp, config.width),
             Dropout(config.dropout),
         )
 
@@ -34,7 +35,8 @@ class Block(nn.Module):
         return x
 
     def attention(self, x: Tensor) -> Tensor:
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        # Three views of one product, so that its gradient is put together in one pass.
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
         mixed = F.scaled_dot_product_attention(query, key, value)
         out: Tensor = self.projection(mixed.transpose(1, 2).flatten(2))
         return out

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from collapselab.backbones import Backbone, VisionTransformer
 from collapselab.backbones.dropout import Dropout
+from collapselab.backbones.linear import Linear
 from collapselab.config.base import Count, Fraction, PositiveFloat
 from collapselab.config.training import EMA, Optimiser, Regime
 from collapselab.config.training import Backbone as BackboneConfig
@@ -168,12 +169,12 @@ class TokenHead(nn.Sequential):
     def __init__(self, width: int, widths: list[int], dropout: float) -> None:
         first, second, prototypes = widths
         super().__init__(
-            nn.Linear(width, first),
+            Linear(width, first),
             nn.ReLU(),
             Dropout(dropout),
-            nn.Linear(first, second),
+            Linear(first, second),
             Dropout(dropout),
-            nn.Linear(second, prototypes),
+            Linear(second, prototypes),
         )
 
 
