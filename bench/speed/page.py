@@ -143,15 +143,16 @@ def _recording(recording: Mapping[str, Mapping[str, float]]) -> list[str]:
         "## Recording",
         "",
         "Shares of a run's time. Checkpoints: what the training waits for; their write to the disk goes on beside it. The",
-        "notebook's are computed from single costs on this machine, as often as its 3,820 steps have them.",
+        "notebook's are computed from single costs on this machine, as often as its 3,820 steps have them. Features: those of",
+        "all train and test images before the first step and after the last one, as shares of the time between.",
         "",
-        "| run | snapshots | checkpoints | history | gradient averages | together | write beside it |",
-        "|---|---|---|---|---|---|---|",
+        "| run | snapshots | checkpoints | history | gradient averages | together | features | write beside it |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     titles = {"default": "default study, simsiam", "frozen": "notebook, frozen", "both": "notebook, both"}
     for run, shares in recording.items():
         waited = [shares[name] for name in ("snapshots", "checkpoints", "history", "gradients")]
-        cells = " | ".join(f"{share:.2%}" for share in (*waited, sum(waited), shares["write"]))
+        cells = " | ".join(f"{share:.2%}" for share in (*waited, sum(waited), shares["features"], shares["write"]))
         lines.append(f"| {titles[run]} | {cells} |")
     return [*lines, ""]
 

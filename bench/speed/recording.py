@@ -27,7 +27,7 @@ from bench.speed.worker import images
 from collapselab.config.study import Study, load_study
 from collapselab.data import digits
 from collapselab.data.dataset import Split
-from collapselab.training import cell as module
+from collapselab.training import recorder
 from collapselab.training.cell import Cell, run_cell
 from collapselab.training.checkpoints import EVERY, Checkpoints
 from collapselab.training.gradients import GradientStatistics
@@ -39,13 +39,19 @@ from collapselab.training.snapshots import due
 
 LONGEST = "simsiam"  # of the default study: 1,500 steps
 PARTS = {
-    "snapshots": (module, "write_snapshot"),
+    "snapshots": (recorder, "write_snapshot"),
+    "features": (recorder, "write_features"),
     "gradients": (GradientStatistics, "update"),
     "history": (History, "append"),
 }
 PARTS |= {"checkpoints": (Trainer, "_save"), "write": (Checkpoints, "_write")}
-PIXELS = 10_000  # images of random pixels
-STEPS = 8  # of the founding network, after which single costs are known
+STEPS = 6  # of the founding network, after which single costs are known
+TRAIN, VALIDATION, TEST = (
+    896,
+    1000,
+    128,
+)  # images of random pixels: an epoch of one step more, and a probe set of full size
+FULL_TRAIN, FULL_TEST = 49_000, 10_000  # CIFAR-10's, without the validation images
 
 
 def measure() -> dict[str, dict[str, float]]:
@@ -63,19 +69,25 @@ def default() -> dict[str, float]:
 
 
 def notebook(regime: str) -> dict[str, float]:
-    """From single costs on images of random pixels: of a step, a snapshot and a checkpoint, as often as the run has them."""
+    """From single costs on few images of random pixels: of a step, a snapshot, a checkpoint and an image's features.
+
+    Each counts as often as the whole run has it. The snapshot measured is that of step 0.
+    """
     study = load_study(ROOT / "studies" / "notebook.yaml")
-    pixels = np.ascontiguousarray(images(PIXELS).transpose(0, 3, 1, 2))
-    labels = np.arange(PIXELS) % 10
-    rows = {"train": slice(0, PIXELS), "validation": slice(0, 1000), "test": slice(0, 100)}
-    splits = {name: Split(pixels[chosen], labels[chosen]) for name, chosen in rows.items()}
-    spent, steps = _run(study, regime, splits, STEPS)
+    pixels = np.ascontiguousarray(images(VALIDATION).transpose(0, 3, 1, 2))
+    labels = np.arange(VALIDATION) % 10
+    counts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+    splits = {name: Split(pixels[:count], labels[:count]) for name, count in counts.items()}
+    once = study.training.snapshots.model_copy(update={"log_steps": [0]})
+    short = study.model_copy(update={"training": study.training.model_copy(update={"snapshots": once})})
+    spent, steps = _run(short, regime, splits, STEPS)
     config = study.regimes[regime]
-    per_epoch = 49_000 // config.batch_size
+    per_epoch = FULL_TRAIN // config.batch_size
     count = config.epochs * per_epoch
     whole = count * median(steps)
     often = {"snapshots": len(due(study.training.snapshots, count, per_epoch)), "gradients": count, "history": count}
     often |= dict.fromkeys(("checkpoints", "write"), whole / EVERY)
+    often["features"] = 2 * (FULL_TRAIN + FULL_TEST) / (TRAIN + TEST)  # at the start and at the end
     return {name: often[name] * median(spent[name]) / whole for name in PARTS}
 
 

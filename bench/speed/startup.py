@@ -18,7 +18,7 @@ from bench.speed.measure import ROOT, in_own_process
 QUICK = ROOT / "studies" / "quick.yaml"
 BARE = "import torch; torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1).step()"
 RUNS = 5
-PARTS = {  # functions that training.cell calls before its first step
+PARTS = {  # functions that training.cell and training.recorder call before a cell's first step
     "build": "building the networks",
     "make_probe": "the probe set",
     "calibrate_batch_norm": "batch-norm statistics",
@@ -64,6 +64,7 @@ def trace(started: float, folder: Path) -> None:
     from collapselab.config.study import load_study
     from collapselab.data.dataset import SPLITS, load_manifest, load_split
     from collapselab.training import cell as module
+    from collapselab.training import recorder
     from collapselab.training.process import prepare
 
     parts["imports of ours"] = time.time() - begun
@@ -72,7 +73,8 @@ def trace(started: float, folder: Path) -> None:
     read = timed("reading the images", lambda: {name: load_split(folder / "data", name) for name in SPLITS})
     splits, manifest = read(), load_manifest(folder / "data")
     for name, part in PARTS.items():
-        setattr(module, name, timed(part, getattr(module, name)))
+        owner = module if hasattr(module, name) else recorder
+        setattr(owner, name, timed(part, getattr(owner, name)))
 
     def advance(step: int, steps: int) -> None:
         print(f"cell={time.time() - started}")

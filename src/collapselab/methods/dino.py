@@ -13,7 +13,7 @@ from collapselab.backbones import Backbone, summary
 from collapselab.config.base import Count, Fraction, PositiveFloat
 from collapselab.config.training import EMA, Optimiser, Regime, Schedule
 from collapselab.methods.base import Gather, Guard, Method, Outputs, Progress, Softmax, Views, identity
-from collapselab.methods.distillation import cross_entropy
+from collapselab.methods.distillation import centering, cross_entropy, sharpening
 from collapselab.methods.momentum import SCALED, follower, kept, move_towards
 
 
@@ -58,20 +58,8 @@ class DINO(Method):
     representation: ClassVar[str] = "student.representation"
     loss_layers: ClassVar[tuple[str, ...]] = ("student.logits", "teacher.logits")
     guards: ClassVar[tuple[Guard, ...]] = (
-        Guard(
-            "centering",
-            parameter="centering",
-            off=False,
-            expected={"student.logits": ["one-hot"], "teacher.logits": ["one-hot"]},
-            source="Caron et al. 2021, section 5.3 and figure 7: with sharpening and without centering the entropy falls to 0",
-        ),
-        Guard(
-            "sharpening",
-            parameter="sharpening",
-            off=False,
-            expected={"student.logits": ["uniform"], "teacher.logits": ["uniform"]},
-            source="Caron et al. 2021, section 5.3 and figure 7: with centering and without sharpening the entropy rises to ln K",
-        ),
+        centering,
+        sharpening("sharpening", off=False),
         Guard(
             "EMA",
             parameter="teacher",

@@ -32,7 +32,7 @@ from collapselab.methods.base import (
     identity,
     need_architecture,
 )
-from collapselab.methods.distillation import cross_entropy
+from collapselab.methods.distillation import centering, cross_entropy, sharpening
 from collapselab.methods.momentum import SCALED, kept, move_towards
 
 
@@ -76,22 +76,9 @@ class TokenDistillation(Method):
             expected={"student.logits": ["one-hot"], "teacher.logits": ["one-hot"]},
             source="cross-entropy H(p_t, p_s) = h(p_t) + KL is 0 only where both put all mass on one prototype",
         ),
-        Guard(
-            "centering",
-            parameter="centering",
-            off=False,
-            expected={"student.logits": ["one-hot"], "teacher.logits": ["one-hot"]},
-            source="Caron et al. 2021, section 5.3 and figure 7: with sharpening and without centering the entropy falls to 0",
-        ),
-        Guard(
-            "sharpening",
-            parameter="teacher_temperature",
-            off="=student_temperature",
-            expected={"student.logits": ["uniform"], "teacher.logits": ["uniform"]},
-            source="Caron et al. 2021, section 5.3 and figure 7: with centering and without sharpening the entropy rises to ln K",
-        ),
+        centering,
+        sharpening("teacher_temperature", off="=student_temperature"),
     )
-
     combinations: ClassVar[tuple[Combination, ...]] = (
         Combination(
             ("centering", "sharpening"),
@@ -121,9 +108,10 @@ class TokenDistillation(Method):
         self.batch_centre: Tensor | None = None
 
     def forward(self, views: Views) -> Outputs:
-        student = _logits(self.student, views.images["student"][0])
+        # The teacher first: without gradient it leaves nothing but its logits, so its memory serves the student again.
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.teacher == "sgd"):
             teacher = _logits(self.teacher, views.images["teacher"][0])
+        student = _logits(self.student, views.images["student"][0])
         return {"student": student, "teacher": teacher}
 
     def loss(self, outputs: Outputs, gather: Gather = identity) -> dict[str, Tensor]:

@@ -22,11 +22,11 @@ from collapselab.methods import METHODS, build
 from collapselab.methods.base import Method
 from collapselab.randomness import torch_seed
 from collapselab.training.checkpoints import Checkpoint, Checkpoints
-from collapselab.training.gradients import GradientStatistics
 from collapselab.training.history import History
 from collapselab.training.loop import NotFinite, Trainer
+from collapselab.training.recorder import Recorder
 from collapselab.training.replay import write_step
-from collapselab.training.snapshots import calibrate_batch_norm, due, make_probe, write_features, write_snapshot
+from collapselab.training.snapshots import calibrate_batch_norm, due, make_probe
 from collapselab.training.workspace import FINISHED
 
 
@@ -127,7 +127,6 @@ def run_cell(
         UserError: a loss that is not finite, or a disk that refuses.
         Interrupted: SIGTERM or Ctrl-C, after the state was saved.
     """
-    config = cell.study.regimes[cell.regime]
     steps = cell.steps(len(splits["train"]))
     if checkpoints and (out / FINISHED).exists():
         say(f"resumed at step {steps} of {steps}")
@@ -138,40 +137,39 @@ def run_cell(
     _sweep(out, found)
     normalise = Normalisation.for_data(cell.study.data, manifest, cell.device)
     images = {name: torch.from_numpy(split.images).to(cell.device) for name, split in splits.items()}
-    augmentation = cell.study.augmentations[config.augmentation]
-    torch.manual_seed(torch_seed(cell.seed, "weights"))
-    method = build(
-        config, cell.study.backbones[config.backbone], image_size(cell.study.data), len(manifest.classes)
-    ).to(cell.device)
-    labels = torch.from_numpy(splits["train"].labels).to(cell.device)
-    loader = Loader(
-        images["train"], labels, augmentation, normalise, config.batch_size, cell.seed, shuffle=config.shuffle
-    )
-    snapshots = cell.study.training.snapshots
-    probe = make_probe(splits["validation"], images["validation"], snapshots, augmentation, normalise, cell.seed)
+    method, loader = _build(cell, splits["train"], images["train"], manifest, normalise)
+    config, snapshots = cell.study.regimes[cell.regime], cell.study.training.snapshots
+    at = due(snapshots, steps, len(loader))
+    probe = make_probe(splits["validation"], images["validation"], snapshots, loader.augmentation, normalise, cell.seed)
     evaluated = {name: (images[name], splits[name].labels) for name in ("train", "test")}
+    recorder = Recorder(out, method, normalise, snapshots, at, probe, evaluated)
     if not found:
         write_json(out / "config.json", cell.describe(manifest, normalise))
         calibrate_batch_norm(method, images["train"], normalise)
-        write_features(out / "features-initial.safetensors", method, evaluated, normalise, step=0)
-    at = due(snapshots, steps, len(loader))
-
-    def record(step: int, epoch: int, gradients: GradientStatistics) -> None:
-        if step in at:
-            path = out / "snapshots" / f"step-{step:06d}.safetensors"
-            end = step in (0, steps)
-            write_snapshot(path, method, probe, normalise, snapshots, step, epoch, gradients, end=end)
-
+        recorder.features("initial", step=0)
     with History(out / "history.csv", found.history if found else b"") as history:
-        trainer = Trainer(config, cell.seed, method, loader, history, record, advance, checkpoints)
+        trainer = Trainer(config, cell.seed, method, loader, history, recorder.snapshot, advance, checkpoints)
         try:
             trainer.run(found)
         except NotFinite as error:
             raise _broken(cell, error, method, manifest, normalise, checkpoints, out) from error
     if found:
         say(f"took {steps - found.step} steps")
-    write_features(out / "features-final.safetensors", method, evaluated, normalise, step=steps)
+    recorder.features("final", step=steps)
     save_weights(out / FINISHED, method)
+
+
+def _build(
+    cell: Cell, train: Split, images: Tensor, manifest: Manifest, normalise: Normalisation
+) -> tuple[Method, Loader]:
+    """Fresh weights of the cell's seed, and the batches that train them; `images` are the split's, on the cell's device."""
+    study, config = cell.study, cell.study.regimes[cell.regime]
+    torch.manual_seed(torch_seed(cell.seed, "weights"))
+    method = build(config, study.backbones[config.backbone], image_size(study.data), len(manifest.classes))
+    method = method.to(cell.device)
+    labels = torch.from_numpy(train.labels).to(cell.device)
+    augmentation = study.augmentations[config.augmentation]
+    return method, Loader(images, labels, augmentation, normalise, config.batch_size, cell.seed, shuffle=config.shuffle)
 
 
 def _broken(

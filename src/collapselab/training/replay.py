@@ -18,6 +18,7 @@ from collapselab.methods import METHODS, build
 from collapselab.methods.base import Method, Views
 from collapselab.training.checkpoints import collect_method, restore_method
 from collapselab.training.loop import losses_of
+from collapselab.training.process import prepare
 
 SCHEMA = 1
 
@@ -61,6 +62,8 @@ def write_step(path: Path, config: Mapping[str, Any], classes: int, step: int, m
 def replay(path: Path) -> Replay:
     """Run the step of `path` again, on the CPU: the forward pass and the loss, with the same weights, views and dropout.
 
+    The process is prepared as for training: the run's number of threads, denormals flushed.
+
     Raises:
         UserError: a file that no run wrote, or a method that is there no more.
     """
@@ -71,12 +74,12 @@ def replay(path: Path) -> Replay:
     names = {name: method.Config for name, method in METHODS.items()}
     regime = choose(names, config["config"], "method", f"{path}: config")
     backbone = choose(BACKBONES, config["backbone"], "architecture", f"{path}: backbone")
+    prepare(config["threads"])
     views = _views(arrays)
     size = next(iter(views.images.values()))[0].shape[-1]
     method = build(regime, backbone, size, about["classes"])
     restore_method(arrays, method)
     weights = [name for name, value in method.state_dict().items() if not torch.isfinite(value).all()]
-    torch.set_num_threads(config["threads"])
     broken: list[str] = []
     handles = [module.register_forward_hook(_watch(name, broken)) for name, module in method.named_modules() if name]
     with torch.no_grad():
