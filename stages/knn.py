@@ -8,7 +8,8 @@ import torch
 
 from collapselab.config.study import load_evaluation, read_params
 from collapselab.data.dataset import load_split
-from collapselab.evaluation.knn import accuracy, judge
+from collapselab.evaluation.answers import UNLABELLED, entries, labelled, write_answers
+from collapselab.evaluation.knn import judge, right
 from collapselab.files import write_json
 from collapselab.runs import by_regime
 
@@ -19,10 +20,17 @@ def main() -> None:
     torch.set_num_threads(1)  # the bytes of a result may not depend on the number of cores
     config = load_evaluation(params).knn
     train, test = (load_split(Path("data") / params["data"]["source"], name) for name in ("train", "test"))
-    baseline = accuracy(train.pixels(), train.labels, test.pixels(), test.labels, config)
+    pixels = None
+    if labelled(train.labels):
+        pixels = right(train.pixels(), train.labels, test.pixels(), test.labels, config)
+    else:
+        print(f"knn: {UNLABELLED}")
     regimes = by_regime(params, lambda run: judge(run, config), "k-NN")
-    result = {"schema": 1, **config.model_dump(), "pixels": {"knn": baseline}, "regimes": regimes}
-    write_json(Path("runs") / params["study"] / "knn.json", result)
+    baseline = None if pixels is None else float(pixels.mean())
+    result = {"schema": 1, **config.model_dump(), "pixels": {"knn": baseline}, "regimes": entries(regimes)}
+    folder = Path("runs") / params["study"]
+    write_json(folder / "knn.json", result)
+    write_answers(folder / "answers" / "knn.safetensors", regimes, pixels, test)
 
 
 if __name__ == "__main__":

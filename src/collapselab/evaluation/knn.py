@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from collapselab.config.evaluation import Knn
 from collapselab.errors import UserError
+from collapselab.evaluation.answers import Judged, labelled
 from collapselab.files import Arrays, load_arrays
 from collapselab.runs import MOMENTS, Run, layers, step_of
 
-BLOCK = 1024  # queries at a time: bounds memory at BLOCK x bank similarities
+BLOCK = 1024  # queries at a time, at most
+SIMILARITIES = 2**27  # at a time, at most: half a GiB in float32, however large the bank
 
 
 def capped_k(k: int, labels: NDArray[np.int64]) -> int:
@@ -29,7 +31,8 @@ def predict(bank: NDArray[Any], labels: NDArray[np.int64], queries: NDArray[Any]
         queries: [M, d].
 
     Returns:
-        [M]. Equal votes go to the lower class number; of equally near neighbours any may be taken, as in every top-k.
+        [M]. Ties by a rule: of equally near bank images those that come first in the bank are taken, and equal votes go to the
+        lower class number. Similarities are float32, so images whose cosines differ by rounding alone may count as tied.
 
     Raises:
         UserError: where a feature is not finite.
@@ -41,12 +44,44 @@ def predict(bank: NDArray[Any], labels: NDArray[np.int64], queries: NDArray[Any]
     k = capped_k(config.k, labels)
     classes = torch.from_numpy(labels)
     votes = torch.zeros(len(asked), int(labels.max()) + 1)
-    for start in range(0, len(asked), BLOCK):
-        similarity, nearest = (asked[start : start + BLOCK] @ keys.T).topk(k)
+    block = block_of(len(keys))
+    for start in range(0, len(asked), block):
+        similarity, near = nearest(asked[start : start + block] @ keys.T, k)
         # exp((s - 1) / T) is exp(s / T) times a constant: the same winner, no overflow at small T.
         weights = torch.exp((similarity - 1) / config.temperature)
-        votes[start : start + BLOCK].scatter_add_(1, classes[nearest], weights)
+        votes[start : start + block].scatter_add_(1, classes[near], weights)
     return votes.argmax(1).numpy()
+
+
+def block_of(bank: int) -> int:
+    """Queries at a time for a bank of that many images."""
+    return max(1, min(BLOCK, SIMILARITIES // bank))
+
+
+def nearest(similarity: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k largest of each row of [m, N] and their places, [m, k] both; of equal ones the first (`topk` takes any)."""
+    found, places = similarity.topk(k)
+    last = found[:, -1:]
+    tied = ((similarity >= last).sum(1) > k).nonzero()[:, 0]
+    if len(tied):
+        rows, last = similarity[tied], last[tied]
+        equal = rows == last
+        room = k - (rows > last).sum(1, keepdim=True)
+        taken = (rows > last) | (equal & (equal.cumsum(1) <= room))
+        places[tied] = taken.nonzero()[:, 1].view(-1, k)
+        found[tied] = rows.gather(1, places[tied])
+    return found, places
+
+
+def right(
+    bank: NDArray[Any],
+    bank_labels: NDArray[np.int64],
+    queries: NDArray[Any],
+    query_labels: NDArray[np.int64],
+    config: Knn,
+) -> NDArray[np.bool_]:
+    """Whether each query's predicted class is its own, [M]."""
+    return np.asarray(predict(bank, bank_labels, queries, config) == query_labels)
 
 
 def accuracy(
@@ -57,23 +92,33 @@ def accuracy(
     config: Knn,
 ) -> float:
     """Share of queries, 0 to 1, whose predicted class is right."""
-    return float((predict(bank, bank_labels, queries, config) == query_labels).mean())
+    return float(right(bank, bank_labels, queries, query_labels, config).mean())
 
 
-def judge(run: Run, config: Knn) -> dict[str, Any]:
-    """One cell's entry of knn.json: every layer at initialisation and at the end, and the representation's curve."""
-    scores: dict[str, dict[str, float]] = {}
+def judge(run: Run, config: Knn) -> Judged:
+    """One cell's entry of knn.json: every layer at initialisation and at the end, and the representation's curve.
+
+    Test images are asked about at these two moments alone; the curve, and the best of it, are the validation images'.
+    """
+    answers: dict[str, NDArray[np.bool_]] = {}
+    scores: dict[str, dict[str, float | None]] = {}
     for moment in MOMENTS:
         features = run.features(moment)
+        known = labelled(features["train/labels"])
         for layer in layers(features):
-            scores.setdefault(layer, {})[moment] = _of_split(features, layer, config)
+            scores.setdefault(layer, {})[moment] = None
+            if known:
+                answers[f"{layer}/{moment}"] = of_split(features, layer, config)
+                scores[layer][moment] = float(answers[f"{layer}/{moment}"].mean())
+    if not known:
+        return Judged({"seed": run.seed, "layers": scores, "curve": [], "best": None, "k": None})
     representation = run.config["representation"]
     curve = [
         {"step": step_of(path), "knn": _of_probe(load_arrays(path), representation, config)} for path in run.snapshots()
     ]
     best = max(curve, key=lambda point: (point["knn"], -point["step"]))
     used = {"table": capped_k(config.k, features["train/labels"]), "curve": _curve_k(run, config)}
-    return {"seed": run.seed, "layers": scores, "curve": curve, "best": best, "k": used}
+    return Judged({"seed": run.seed, "layers": scores, "curve": curve, "best": best, "k": used}, answers)
 
 
 def _curve_k(run: Run, config: Knn) -> int:
@@ -81,9 +126,10 @@ def _curve_k(run: Run, config: Knn) -> int:
     return capped_k(config.k, snapshot["labels"][snapshot["bank"].astype(bool)])
 
 
-def _of_split(features: Arrays, layer: str, config: Knn) -> float:
+def of_split(features: Arrays, layer: str, config: Knn) -> NDArray[np.bool_]:
+    """Test images asked, training images answering, at one layer of a features file."""
     train, test = features[f"train/{layer}"], features[f"test/{layer}"]
-    return accuracy(train, features["train/labels"], test, features["test/labels"], config)
+    return right(train, features["train/labels"], test, features["test/labels"], config)
 
 
 def _of_probe(snapshot: Arrays, layer: str, config: Knn) -> float:
