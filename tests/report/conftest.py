@@ -68,6 +68,7 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
         "pixels": {"metrics": {"normalised_std": 0.01}, "factors": {"angle": 0.2}},
         "regimes": {},
     }
+    right: dict[str, Any] = {"original": np.arange(50) // 2, "pixels": _right(0.56)}
     rows: list[tuple[Any, ...]] = []
     gradients: list[tuple[Any, ...]] = []
     severities: list[tuple[Any, ...]] = []
@@ -77,6 +78,7 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
             _cell(folder / "pretrain" / name / f"seed-{seed}", name, seed, entry)
             knn["regimes"].setdefault(name, []).append(_knn(seed, entry))
             linear["regimes"].setdefault(name, []).append({"seed": seed, "layers": _knn(seed, entry)["layers"]})
+            right |= _answers(name, seed, entry)
             diagnosis["regimes"].setdefault(name, []).append(_diagnosis(seed, entry))
             rows += _metrics(name, seed, entry)
             gradients += _gradients(name, seed)
@@ -84,6 +86,8 @@ def make_tree(root: Path, params: dict[str, Any], classes: tuple[str, ...] = ("0
             arrays |= _spectra(name, seed, entry)
     write_json(folder / "knn.json", knn)
     write_json(folder / "linear_probe.json", linear)
+    for score in ("knn", "linear_probe"):
+        save_arrays(folder / "answers" / f"{score}.safetensors", right)
     write_json(folder / "collapse" / "diagnosis.json", diagnosis)
     write_csv(folder / "collapse" / "metrics.csv", ("regime", "seed", "step", "layer", "metric", "value"), rows)
     write_csv(folder / "collapse" / "gradients.csv", ("regime", "seed", "step", "layer", "norm", "snr"), gradients)
@@ -122,6 +126,19 @@ def _knn(seed: int, entry: dict[str, Any]) -> dict[str, Any]:
     curve = [{"step": step, "knn": initial + (final - initial) * place / 6} for place, step in enumerate(STEPS)]
     layers = {layer: {"initial": initial, "final": final + 0.02 * seed} for layer in layers_of(entry)}
     return {"seed": seed, "layers": layers, "curve": curve, "best": curve[-1], "k": {"table": 20, "curve": 9}}
+
+
+def _right(share: float) -> Any:
+    """50 test images, of which the first are answered rightly."""
+    return (np.arange(50) < round(50 * share)).astype(np.uint8)
+
+
+def _answers(name: str, seed: int, entry: dict[str, Any]) -> dict[str, Any]:
+    initial, final = entry["knn"]
+    shares = {"initial": initial, "final": final + 0.02 * seed}
+    return {
+        f"{name}/{seed}/{layer}/{when}": _right(share) for layer in layers_of(entry) for when, share in shares.items()
+    }
 
 
 def _diagnosis(seed: int, entry: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,12 @@ def swept(tree: Path, params: dict[str, Any]) -> Results:
     regimes = {name: [_as(run, name, r2) for run in results.regimes["simclr"]] for name, r2 in LEVELS.items()}
     entries = {name: {"method": "simclr", "backbone": "b", "augmentation": name} for name in LEVELS}
     images = {**results.images, "factors": {"angle": 0.2, "size": 0.3}}
-    return replace(results, regimes=regimes, params={**params, "regimes": entries}, images=images)
+    right = {
+        score: found
+        | {key.replace("simclr", name, 1): value for name in LEVELS for key, value in found.items() if "simclr/" in key}
+        for score, found in results.right.items()
+    }
+    return replace(results, regimes=regimes, params={**params, "regimes": entries}, images=images, right=right)
 
 
 def test_a_study_of_other_regimes_has_no_sweep(tree: Path, params: dict[str, Any]) -> None:

@@ -14,12 +14,15 @@ from markupsafe import Markup
 
 from collapselab.files import write_bytes, write_json, write_text
 from collapselab.report import content, figures
+from collapselab.report.accuracy import accuracy_section
 from collapselab.report.captions import CAPTIONS, caption
 from collapselab.report.charts import charts, spectra_over_steps, verdict_of
 from collapselab.report.check import provenance
 from collapselab.report.inputs import Results, Run, gather
 from collapselab.report.interventions import Intervention, intervention_table, interventions, read_explanations
 from collapselab.report.outputs import write_numbers
+from collapselab.report.projector import projector_section
+from collapselab.report.protocol import protocol
 from collapselab.report.sweep import sweep_charts
 from collapselab.report.tables import (
     KEY_METRICS,
@@ -72,8 +75,10 @@ def build(params: dict[str, Any], root: Path = Path()) -> Path:
 
 
 def make_figures(results: Results) -> list[Figure]:
-    rows = [(name, ", ".join(verdict_of(runs)), *_before_and_after(runs)) for name, runs in results.regimes.items()]
-    drawn = [Figure("overview", *CAPTIONS["overview"], figures.overview(rows, results.pixels["knn"]), None)]
+    drawn = []
+    if results.labelled:
+        rows = [(name, ", ".join(verdict_of(runs)), *_before_and_after(runs)) for name, runs in results.regimes.items()]
+        drawn.append(Figure("overview", *CAPTIONS["overview"], figures.overview(rows, results.pixels["knn"]), None))
     for chart in (*sweep_charts(results), *charts(results)):
         drawn.append(Figure(chart.name, *caption(chart.name), figures.draw(chart), data_table(chart)))
         if chart.name == "spectra":
@@ -96,7 +101,10 @@ def make_page(results: Results, drawn: list[Figure], switched: list[Intervention
         "rows": verdict_table(results),
         "interventions": intervention_table(switched),
         "explanations": [one for one in switched if one.explanation],
-        "figures": drawn,
+        "overview": next((figure for figure in drawn if figure.name == "overview"), None),
+        "figures": [figure for figure in drawn if figure.name != "overview"],
+        "accuracy": accuracy_section(results),
+        "projector": projector_section(results),
         "evidence": content.evidence(results),
         "grids": content.grids(results),
         "key_metrics": metric_tables(results, KEY_METRICS),
@@ -106,7 +114,7 @@ def make_page(results: Results, drawn: list[Figure], switched: list[Intervention
         "alarms": alarm_tables(results),
         "first_page": FIRST_PAGE,
         "kinds": content.kinds(),
-        "protocol": content.protocol(results),
+        "protocol": protocol(results),
         "limits": content.limits(results),
         "fingerprint": results.fingerprint,
     }

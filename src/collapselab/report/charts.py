@@ -157,7 +157,7 @@ def loss(results: Results) -> Chart:
 
 def knn(results: Results) -> Chart:
     panels = []
-    for regime, runs in results.regimes.items():
+    for regime, runs in results.regimes.items() if results.labelled else ():
         curves = [Series(*np.array([[point["step"], point["knn"]] for point in run.knn["curve"]]).T) for run in runs]
         line = _line(runs[0].representation, curves, 0)
         panels.append(_panel(regime, runs, [line], [_level(line, line.values[:, :1])]))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from collapselab.collapse.kind import load_kinds, read_at
-from collapselab.config.study import load_evaluation
+from collapselab.evaluation.answers import UNLABELLED
 from collapselab.report import sweep
 from collapselab.report.captions import PREVIEWS
 from collapselab.report.charts import verdict_of
@@ -33,8 +34,12 @@ def summary(results: Results) -> str:
     return (
         f"{_count(len(results.regimes), 'regime')} with {_count(len(seeds), 'seed')} on {results.manifest['source']}: "
         f"{counts['train']:,} training, {counts['validation']:,} validation and {counts['test']:,} test images of "
-        f"{size} x {size} pixels in {_count(len(results.manifest['classes']), 'class', 'classes')}."
+        f"{size} x {size} pixels {_classes(results)}."
     )
+
+
+def _classes(results: Results) -> str:
+    return f"in {len(results.manifest['classes'])} classes" if results.labelled else "without labels"
 
 
 def findings(results: Results) -> list[str]:
@@ -52,6 +57,8 @@ def findings(results: Results) -> list[str]:
         if name not in agreed
     ]
     sentences = [f"Collapsed: {_list(bad)}." if bad else "No regime collapsed."]
+    if not results.labelled:
+        return [*sentences, f"{UNLABELLED[:1].upper()}{UNLABELLED[1:]}.", *sweep.findings(results)]
     if learnt:
         sentences.append(f"Healthy, and above their own initialisation (k-NN points): {_list(learnt)}.")
     idle = nothing_learnt(results)
@@ -103,7 +110,7 @@ def _holding(runs: Sequence[Run], kind: str) -> list[str]:
 
 def evidence(results: Results) -> list[Evidence]:
     return [
-        Evidence(name, badges(runs), [*_diagnosed(runs), _learning(runs), *_beside_twin(runs)], _layers(runs))
+        Evidence(name, badges(runs), [*_diagnosed(runs), *_learning(runs), *_beside_twin(runs)], _layers(runs))
         for name, runs in results.regimes.items()
     ]
 
@@ -155,22 +162,25 @@ def _first(runs: Sequence[Run], sentence: str, seed: int | None = None) -> str:
     return sentence if len(runs) == 1 else f"Seed {runs[0].seed if seed is None else seed}: {sentence}"
 
 
-def _learning(runs: Sequence[Run]) -> str:
+def _learning(runs: Sequence[Run]) -> list[str]:
+    """One sentence; none where the images carry no labels."""
     points = gain(runs)
+    if math.isnan(points):
+        return []
     if not seeds_agree(runs):
-        return f"k-NN changed by {_list([signed(change) for change in _gains(runs)])} points: the seeds disagree."
+        return [f"k-NN changed by {_list([signed(change) for change in _gains(runs)])} points: the seeds disagree."]
     before, after = (percent(mean(run.score("knn", when) for run in runs)) for when in ("initial", "final"))
     if abs(points) < NOTHING_LEARNT:
-        return f"k-NN {before} at initialisation, {after} at the end: learnt nothing that k-NN can see."
+        return [f"k-NN {before} at initialisation, {after} at the end: learnt nothing that k-NN can see."]
     if points < 0:
-        return f"k-NN fell from {before} at initialisation to {after}: worse than a random network."
-    return f"k-NN rose from {before} at initialisation to {after}."
+        return [f"k-NN fell from {before} at initialisation to {after}: worse than a random network."]
+    return [f"k-NN rose from {before} at initialisation to {after}."]
 
 
 def _beside_twin(runs: Sequence[Run]) -> list[str]:
     """When validation k-NN fell behind the same regime with its guard on, where the study has that."""
     twin = runs[0].diagnosis["twin"]
-    if not twin:
+    if not twin or not runs[0].knn["curve"]:
         return []
     words = dict.fromkeys(_first(runs, str(run.diagnosis["fall_words"]), run.seed) for run in runs)
     return [f"Beside {twin}, its guard-on twin: {'; '.join(words)}."]
@@ -185,43 +195,6 @@ def _layers(runs: Sequence[Run]) -> str:
     if not any(kinds.values()):
         return ""
     return "; ".join(f"{layer}: {', '.join(found) or 'none found'}" for layer, found in kinds.items())
-
-
-def _used(results: Results, place: str) -> str:
-    """The k that was really used: asked for, or less where a class of the bank has fewer images."""
-    asked = int(results.knn["k"])
-    used = sorted({int(run.knn["k"][place]) for run in results.runs})
-    cut = f" ({asked} asked for, cut below the size of the bank's smallest class)" if min(used) < asked else ""
-    return " or ".join(str(k) for k in used) + cut
-
-
-def _where(results: Results) -> str:
-    places = sorted({(run.config["device"], run.config["threads"]) for run in results.runs})
-    return " and ".join(f"{device} with {threads} thread{'s' if threads != 1 else ''}" for device, threads in places)
-
-
-def protocol(results: Results) -> list[str]:
-    """How the numbers were made, so that another can make them again."""
-    probe = load_evaluation(results.params).linear_probe
-    snapshots = results.runs[0].config["snapshots"]
-    several = " The table and the lines give means over them; the thin lines are single seeds."
-    candidates = ", ".join(f"{value:g}" for value in probe.inverse_regularisation)
-    return [
-        "Features are taken in eval mode from clean images, after training and, paired by seed, at random "
-        "initialisation, for which the running statistics of batch norm are first estimated over the training images.",
-        f"k-NN: cosine similarity, k = {_used(results, 'table')}, temperature {results.knn['temperature']:g}, "
-        "training images as the bank.",
-        "Linear probe: logistic regression on standardised features; of C = "
-        f"{candidates}, a fifth of the training images chooses one.",
-        "Test images are read once, for the table: no step and no setting is chosen by looking at them.",
-        "Curves over training are measured on validation images, which no regime trains on: "
-        f"{snapshots['bank']} of them as the bank, "
-        f"{snapshots['queries']} asked about, k = {_used(results, 'curve')}. Where images are draws of the same originals, "
-        "no original is in both.",
-        f"Training on {_where(results)}. Bytes are the same for the same kind of processor, threads and library versions.",
-        f"Seeds: {_seeds_of(results)}." + (several if len({run.seed for run in results.runs}) > 1 else ""),
-        f"Images: {results.manifest['origin']}",
-    ]
 
 
 def limits(results: Results) -> list[str]:
@@ -274,20 +247,6 @@ def _grid_caption(grid: dict[str, Any]) -> str:
 def _steps(results: Results) -> str:
     steps = sorted({int(run.config["steps"]) for run in results.runs})
     return f"{steps[0]:,} to {steps[-1]:,}" if len(steps) > 1 else f"{steps[0]:,}"
-
-
-def _seeds_of(results: Results) -> str:
-    common = sorted({run.seed for run in results.runs})
-    own = [
-        f"{name}: {_seeds([run.seed for run in runs])}"
-        for name, runs in results.regimes.items()
-        if len(runs) != len(common)
-    ]
-    return ", ".join(map(str, common)) + (f" ({'; '.join(own)})" if own else "")
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"Seed{'s' if len(seeds) > 1 else ''} {_list([str(seed) for seed in seeds])}"
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapselab.errors import UserError
+from collapselab.evaluation.answers import ORIGINAL
 from collapselab.files import load_arrays, read_csv, read_json, sha256, sha256_file
 from collapselab.runs import Run as Cell
 from collapselab.runs import runs as cells
@@ -19,6 +20,7 @@ Floats = NDArray[np.float64]
 TOKENS = "@tokens"  # suffix of a layer whose spectrum is taken over all token outputs
 SHUFFLED = "@shuffled"  # suffix of a layer whose spectrum is taken after each column was permuted over images
 COLLAPSE = ("metrics.csv", "gradients.csv", "severities.csv", "alarms.csv", "spectra.safetensors", "diagnosis.json")
+ANSWERS = {"knn": "knn", "linear": "linear_probe"}  # score -> file of answers/
 NOT_TERMS = ("step", "epoch", "learning_rate", "ema", "loss")  # columns of history.csv that are no term of the loss
 
 
@@ -78,16 +80,21 @@ class Run:
         return float(series.values[0]) if series and series.steps[0] == 0 else float("nan")
 
     def score(self, table: str, when: str) -> float:
-        """Accuracy on test images, 0 to 1, at the representation; `table` is knn or linear, `when` initial or final."""
+        """Accuracy on test images, 0 to 1, at the representation; `table` is knn or linear, `when` initial or final.
+
+        NaN where the images carry no labels.
+        """
         entry = self.knn if table == "knn" else self.linear
-        return float(entry["layers"][self.representation][when])
+        return defined(entry["layers"][self.representation][when])
 
 
 @dataclass(frozen=True)
 class Results:
     """Everything a report says, before it is said.
 
-    `alarms` are the rows of alarms.csv; `images` the images' own metrics and how well their factors are read from pixels.
+    `alarms` are the rows of alarms.csv; `images` the images' own metrics and how well their factors are read from pixels;
+    `right`: knn or linear -> `regime/seed/layer/moment` or `pixels` -> whether each test image was named rightly, [M];
+    `originals`: which of the test images are draws of one original, [M].
     """
 
     study: str
@@ -100,6 +107,13 @@ class Results:
     images: Mapping[str, Mapping[str, float | None]]
     previews: list[dict[str, Any]]
     fingerprint: str
+    right: Mapping[str, Mapping[str, NDArray[np.uint8]]] = field(default_factory=dict)
+    originals: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the images carry labels; where not, there are no accuracies."""
+        return not np.isnan(self.pixels["knn"])
 
     @property
     def runs(self) -> list[Run]:
@@ -113,6 +127,7 @@ def input_paths(params: dict[str, Any], root: Path = Path()) -> list[Path]:
         root / "data" / str(params["data"]["source"]) / "manifest.json",
         folder / "knn.json",
         folder / "linear_probe.json",
+        *(folder / "answers" / f"{name}.safetensors" for name in ANSWERS.values()),
     ]
     paths += [folder / "collapse" / name for name in COLLAPSE]
     paths += [cell.folder / name for cell in cells(params, root) for name in ("config.json", "history.csv")]
@@ -148,6 +163,7 @@ def gather(params: dict[str, Any], root: Path = Path()) -> Results:
     gradients = _gradients(folder / "collapse" / "gradients.csv")
     severities = _curves(folder / "collapse" / "severities.csv", "kind", "severity")
     spectra = load_arrays(folder / "collapse" / "spectra.safetensors")
+    right = {score: load_arrays(folder / "answers" / f"{name}.safetensors") for score, name in ANSWERS.items()}
     regimes: dict[str, list[Run]] = {}
     for cell in cells(params, root):
         knn, linear, diagnosis = (_entry(table, folder / f"{name}.json", cell) for name, table in tables.items())
@@ -170,12 +186,14 @@ def gather(params: dict[str, Any], root: Path = Path()) -> Results:
         params=params,
         manifest=read_json(paths[0]),
         regimes=regimes,
-        pixels={"knn": tables["knn"]["pixels"]["knn"], "linear": tables["linear_probe"]["pixels"]["linear"]},
+        pixels={score: defined(tables[name]["pixels"][score]) for score, name in ANSWERS.items()},
         knn=tables["knn"],
         alarms=read_csv(folder / "collapse" / "alarms.csv"),
         images=tables["collapse/diagnosis"]["pixels"],
         previews=read_json(folder / "preview" / "index.json")["grids"],
         fingerprint=mark,
+        right=right,
+        originals=right["knn"][ORIGINAL],
     )
 
 
@@ -200,6 +218,11 @@ def _history(path: Path) -> dict[str, Floats]:
 def number(text: str) -> float:
     """A cell of a CSV; an empty one is an undefined value."""
     return float(text) if text else float("nan")
+
+
+def defined(value: float | None) -> float:
+    """A number of a JSON; null is an undefined value."""
+    return float("nan") if value is None else float(value)
 
 
 def _curves(path: Path, name: str, value: str) -> dict[tuple[str, int], dict[str, dict[str, Series]]]:

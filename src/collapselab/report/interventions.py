@@ -46,7 +46,9 @@ class Intervention:
     seeds: int
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Ready for JSON: an accuracy that does not exist, for want of labels, is None."""
+        values = asdict(self)
+        return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}
 
 
 def interventions(results: Results, explanations: Mapping[tuple[str, ...], str]) -> list[Intervention]:

@@ -53,6 +53,7 @@ def _run(run: Run) -> dict[str, Any]:
         "knn": significant(run.score("knn", "final")),
         "linear": significant(run.score("linear", "final")),
         "loss": significant(float(run.history["loss"][-1])),
+        "knn_best_validation": run.knn["best"],
         "knn_init": significant(run.score("knn", "initial")),
         "linear_init": significant(run.score("linear", "initial")),
         "verdict": list(run.diagnosis["verdict"]),

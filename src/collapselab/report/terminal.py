@@ -42,7 +42,8 @@ def _baselines(table: Table, metrics: dict[str, Any]) -> None:
     start = (_mean(runs, "knn_init"), "", _mean(runs, "linear_init"), "")
     table.add_row("random initialisation", "", *start, style="dim")
     pixels = metrics["pixels"]
-    table.add_row("raw pixels", "", f"{pixels['knn']:.3f}", "", f"{pixels['linear']:.3f}", "", style="dim")
+    knn, linear = (_mean([pixels], key) for key in ("knn", "linear"))
+    table.add_row("raw pixels", "", knn, "", linear, "", style="dim")
 
 
 def _verdict(verdicts: list[list[str]]) -> str:
