@@ -6,12 +6,15 @@ from _stage import stage
 
 from collapselab.config.study import load_study
 from collapselab.data.sources import download
+from collapselab.evaluation.labels import check_labels
 
 
 @stage
 def main() -> None:
-    data = load_study().data
+    study = load_study()
+    data = study.data
     manifest = download(data, raw=Path("data/raw"), out=Path("data") / data.source)
+    check_labels(study, manifest)
     counts = ", ".join(f"{count} {name}" for name, count in manifest.counts.items())
     print(f"{manifest.source}: {counts} images, {len(manifest.classes)} classes; {manifest.origin}")
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from collapselab.config.study import Study
 from collapselab.console import progress
+from collapselab.data.dataset import load_manifest
 from collapselab.errors import UserError
 from collapselab.training.workspace import in_progress
 
@@ -116,12 +117,22 @@ def reproduce(study: Study, jobs: int) -> None:
     # Stages are run as `python ...`: this environment's, also where it was not activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     remove_leftovers(study)
+    _check_labels(study)
     names = stale_cells()
     if len(names) > 1 and jobs > 1:
         _checked("repro", "--quiet", "--single-item", "download")
         run_cells(study, names, min(jobs, len(names)))
     _checked("repro")
     print(*_timings(started), sep="\n")
+
+
+def _check_labels(study: Study) -> None:
+    """A regime that needs labels may be new to a data set without: `download`, which asks too, need not run again."""
+    from collapselab.evaluation.labels import check_labels
+
+    folder = Path("data") / study.data.source
+    if (folder / "manifest.json").exists():
+        check_labels(study, load_manifest(folder))
 
 
 def _timings(since: float) -> list[str]:

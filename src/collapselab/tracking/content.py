@@ -82,8 +82,10 @@ def _knn(tree: Tree, key: Key, config: dict[str, Any]) -> Content:
     """Test images at initialisation and at the end; validation images along the way."""
     result, whole = tree.result("knn", key.regime, key.seed) or {}, tree.results["knn"]
     curve = [("knn_validation", point["knn"], point["step"]) for point in result["curve"]]
-    params = {"k": _text(result["k"]["table"]), "k_validation": _text(result["k"]["curve"])}
-    return Content(_ends("knn", result, config) + curve, params | {"temperature": _text(whole["temperature"])})
+    params = {"temperature": _text(whole["temperature"])}
+    if result["k"]:  # none where the images carry no labels
+        params |= {"k": _text(result["k"]["table"]), "k_validation": _text(result["k"]["curve"])}
+    return Content(_ends("knn", result, config) + curve, params)
 
 
 def _linear_probe(tree: Tree, key: Key, config: dict[str, Any]) -> Content:

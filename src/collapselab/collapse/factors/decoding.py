@@ -71,7 +71,8 @@ class Targets:
     ) -> Targets:
         """Of `Split.factors` and labels, rows in the order of the splits. Factors that don't vary are left out."""
         columns: dict[str, slice] = {}
-        parts: list[tuple[Float, Float]] = []
+        # Nothing to start with: without labels and factors there may be nothing to decode.
+        parts = [(np.empty((len(train_labels), 0)), np.empty((len(test_labels), 0)))]
         for name in [*train, CLASS]:
             own, asked = (train_labels, test_labels) if name == CLASS else (train[name], test[name])
             if name == IDENTITY or len(np.unique(own)) < 2:

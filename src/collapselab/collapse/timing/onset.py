@@ -112,6 +112,8 @@ def fall(own: Mapping[int, float], twin: Mapping[int, float], queries: int) -> F
         queries: how many images were asked about.
     """
     steps = sorted(set(own) & set(twin))
+    if not own and not twin:
+        return Fall(None, "k-NN was not measured, for want of labels")
     if not steps:
         return Fall(None, "k-NN of the run and of its twin were taken at no common step")
     below = np.array([difference(own[step], twin[step], queries)[1] < 0 for step in steps])
