@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from pathlib import Path
 from typing import Any
 
+import collapselab.methods
 from collapselab.collapse.kind import KINDS
 from collapselab.methods import METHODS
-from collapselab.methods.base import Method
+from collapselab.methods.base import Guard, Method
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "expectations.json"
 
@@ -50,6 +53,31 @@ def test_every_expected_kind_is_one_that_a_verdict_can_name() -> None:
     assert {kind for row in json.loads(COMMITTED.read_text()) for kind in row["expected"]} <= set(KINDS)
 
 
+def complete(method: type[Method]) -> bool:
+    """Whether a method declares guards, each with what its absence is expected to bring at some layer, and a source."""
+    if method.supervised:
+        return not method.guards
+    cases = [*method.guards, *method.combinations]
+    return bool(method.guards) and all(case.expected and case.source.strip() for case in cases)
+
+
 def test_every_method_but_a_supervised_one_declares_guards_and_expectations() -> None:
-    for name, method in METHODS.items():
-        assert bool(declared(method)) != method.supervised, name
+    assert [name for name, method in METHODS.items() if not complete(method)] == []
+
+
+def test_a_method_without_guards_or_expectations_would_fail_that_test() -> None:
+    class Bare(METHODS["simclr"]):  # type: ignore[misc, name-defined]
+        guards = ()
+
+    class Unexpected(METHODS["simclr"]):  # type: ignore[misc, name-defined]
+        guards = (Guard("negatives", "negatives", False, expected={}, source="none"),)
+
+    assert not complete(Bare) and not complete(Unexpected)
+
+
+def test_no_methods_file_is_left_out_of_the_list() -> None:
+    for module in pkgutil.iter_modules(collapselab.methods.__path__):
+        found = importlib.import_module(f"collapselab.methods.{module.name}")
+        for value in vars(found).values():
+            named = isinstance(value, type) and issubclass(value, Method) and "name" in vars(value)
+            assert not named or METHODS.get(value.name) is value

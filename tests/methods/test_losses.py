@@ -160,6 +160,22 @@ def test_directclr_is_simclrs_loss_on_the_first_channels() -> None:
     torch.testing.assert_close(representation["embedding"], representation["representation"][:, :3])
 
 
+def test_directclr_equals_the_papers_infonce_on_r_up_to_d0_written_plainly() -> None:
+    r1, r2 = embeddings(5, 7)
+    temperature, d0 = 0.3, 4
+    first, second = (r.numpy()[:, :d0] for r in (r1, r2))  # algorithm 1: z = r[:, :d0], normalised
+    z = np.concatenate([first, second])
+    z = z / np.linalg.norm(z, axis=1, keepdims=True)
+    scores = np.exp(z @ z.T / temperature)
+    positive = np.array([scores[i, (i + 5) % 10] for i in range(10)])
+    expected = -np.log(positive / (scores.sum(1) - scores.diagonal())).mean()
+    method = method_of(changed("directclr", subvector=d0, temperature=temperature))
+    given = {"z1": r1[:, :d0], "z2": r2[:, :d0]}  # `forward` takes the first channels; another test holds it to that
+    assert float(method.loss(given)["loss"]) == pytest.approx(expected, rel=1e-9)
+    constant = {"z1": torch.ones(5, d0), "z2": torch.ones(5, d0)}
+    assert float(method.loss(constant)["loss"]) == pytest.approx(math.log(9))  # every negative as near as the positive
+
+
 def test_directclr_reaches_the_other_channels_through_the_shortcut_alone() -> None:
     for residual in (True, False):
         method = method_of(changed("directclr", residual=residual))
