@@ -10,7 +10,7 @@ import torch
 from tests.methods.helpers import CONFIGS, batch_for, changed, embeddings, method_of, regime
 
 from collapselab.config.training import EMA, ResNet, ViT
-from collapselab.methods import build
+from collapselab.methods import METHODS, build
 from collapselab.methods.base import Progress
 
 
@@ -81,3 +81,10 @@ def test_the_notebooks_network_has_its_number_of_parameters() -> None:
     assert (
         sum(p.numel() for p in build(CONFIGS["supervised"], resnet18, 32, 10).parameters()) == 11_173_962
     )  # torch's own, CIFAR stem
+
+
+def test_both_distillations_declare_centring_and_sharpening_alike() -> None:
+    ours, dino = ({guard.name: guard for guard in METHODS[name].guards} for name in ("token_distillation", "dino"))
+    for name in ("centering", "sharpening"):
+        assert (ours[name].expected, ours[name].source) == (dino[name].expected, dino[name].source)
+    assert ours["sharpening"].parameter == "teacher_temperature" and dino["sharpening"].parameter == "sharpening"
