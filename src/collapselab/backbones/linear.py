@@ -17,8 +17,9 @@ _product = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if _available el
 class Linear(nn.Linear):
     """`torch.nn.Linear`, the same in parameters, initialisation and values up to rounding.
 
-    On CPUs with AVX512, in float32, outputs and input gradients are products of oneDNN; 1.2 to 1.4 times as fast as MKL's on an
-    AMD EPYC at this project's sizes. Weight gradients stay with MKL, which is as fast there. Elsewhere it is `torch.nn.Linear`.
+    On CPUs with AVX512, in float32, outputs and input gradients are products of oneDNN; weight gradients stay with MKL, which is
+    as fast there. A step of a layer with 256 to 2048 units takes 5 to 11 % less CPU time on one core of an AMD EPYC; a layer of
+    64 takes the same. Rounding errors are up to 2.3 times MKL's in root mean square. Elsewhere it is `torch.nn.Linear`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
