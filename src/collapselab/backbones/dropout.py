@@ -1,7 +1,7 @@
 """Dropout for CPUs, where `torch.nn.Dropout` spends most of its time on `bernoulli_`, one draw a value.
 
-NumPy makes and applies the masks: its generator SFC64 is several times as fast as torch's, and its products of floats and bools
-convert a few kilobytes at a time, where torch writes the whole mask out as floats first.
+NumPy makes and applies the masks, in about two thirds of torch's time: its generator SFC64 is faster than torch's, and its products
+of floats and bools convert a few kilobytes at a time, where torch writes the whole mask out as floats first.
 """
 
 from __future__ import annotations
