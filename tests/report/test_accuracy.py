@@ -96,8 +96,8 @@ def test_regimes_are_compared_seed_by_seed_with_their_initialisation(results: Re
     assert (row["points"], row["by seed"]) == ("+47.0", "+46.0, +48.0")  # .24 to .70 and .72, of 50 images
     middle, half = 47, 6.3138 * 1
     assert row["90 % t-interval over seeds"] == f"+{middle - half:.1f} to +{middle + half:.1f}"
-    assert row["0 lies outside, over"] == "images and seeds"
-    assert found["tokens"]["0 lies outside, over"] == "neither"
+    assert row["clear of 0, over"] == "images and seeds"
+    assert found["tokens"]["clear of 0, over"] == "neither"
     assert [row[1] for row in table.rows if row[0] == "raw pixels"] == [
         "random initialisation, vit-small",
         "random initialisation, resnet-small",
@@ -122,7 +122,7 @@ def test_the_best_step_by_validation_is_told_with_its_value(tree: Path, params: 
     knn["regimes"]["simclr"][1]["best"] = {"step": 20, "knn": 0.9}
     write_json(path, knn)
     results = gather(params, tree)
-    row = rows(tables(results)["Best step by validation"])["simclr"]
+    row = rows(tables(results)["k-NN on validation images: at the start, at the end, and at its best step"])["simclr"]
     assert (row["at the end"], row["best"]) == ("70.0 %", "80.0 %")
     assert row["best at step, by seed"] == "40 of 40, 20 of 40" and row["on test images, at the end"] == "71.0 %"
     assert metrics(results)["regimes"]["simclr"][1]["knn_best_validation"] == {"step": 20, "knn": 0.9}

@@ -36,7 +36,7 @@ def accuracy_section(results: Results) -> Section | None:
         (f"Differences of the {title}, paired by seed", comparison_table(results, images, score))
         for score, title in SCORES.items()
     ]
-    tables.append(("Best step by validation", best_table(results)))
+    tables.append(("k-NN on validation images: at the start, at the end, and at its best step", best_table(results)))
     return Section(
         "accuracy",
         "How sure the accuracies are",
@@ -131,7 +131,7 @@ def comparison_table(results: Results, images: Images, score: str) -> Table:
         rows.append((PIXELS, f"random initialisation, {backbone}", paired(pixels, initial)))
     header = ["regime", "against", "points", "by seed", "90 % t-interval over seeds", "90 % interval over images"]
     return Table(
-        [*header, "0 lies outside, over"],
+        [*header, "clear of 0, over"],
         [[name, other, *found.cells()] for name, other, found in rows if found],
     )
 

@@ -188,3 +188,9 @@ def test_an_angle_is_a_circle_only_where_images_turn_all_the_way() -> None:
     for reach, columns in ((15.0, 1), (180.0, 2)):
         angle = {"angle": rng.uniform(-reach, reach, 100)}
         assert Targets.of(angle, angle, labels, labels).train.shape[1] == columns + 2
+
+
+def test_images_without_labels_or_factors_have_nothing_to_decode() -> None:
+    labels = np.zeros(20, dtype=np.int64)
+    targets = Targets.of({}, {}, labels, labels)
+    assert targets.columns == {} and targets.train.shape == (20, 0)

@@ -87,6 +87,7 @@ def test_knn_that_came_back_has_not_fallen() -> None:
 def test_a_fall_seen_once_says_so_and_runs_without_common_steps_too() -> None:
     assert "last snapshot alone" in fall({0: 0.5, 10: 0.1}, {0: 0.5, 10: 0.5}, 212).words
     assert "no common step" in fall({0: 0.5}, {1: 0.5}, 212).words
+    assert fall({}, {}, 212).words == "k-NN was not measured, for want of labels"
 
 
 def test_lead_time_runs_from_the_alarm_to_the_fall() -> None:
