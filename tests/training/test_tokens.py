@@ -29,9 +29,9 @@ LAYERS = ("student.logits", "teacher.logits", "student.representation", "teacher
 
 
 @pytest.fixture
-def asking(study: Study) -> Study:
-    """The tiny study, with the key on."""
-    snapshots = study.training.snapshots.model_copy(update={"tokens": Tokens(position=POSITION)})
+def silent(study: Study) -> Study:
+    """The tiny study without the key."""
+    snapshots = study.training.snapshots.model_copy(update={"tokens": None})
     return study.model_copy(update={"training": study.training.model_copy(update={"snapshots": snapshots})})
 
 
@@ -81,11 +81,11 @@ def assert_kept(arrays: dict[str, NDArray[Any]], under: str, layer: str, tokens:
 
 
 def test_the_ends_hold_both_modes_and_views_and_each_value_is_that_of_the_tokens(
-    asking: Study, splits: dict[str, Split], manifest: Manifest
+    study: Study, splits: dict[str, Split], manifest: Manifest
 ) -> None:
     torch.manual_seed(0)
-    method = build(asking.regimes["distillation"], asking.backbones["vit"], 32, 10)
-    probe, normalise = probe_of(asking, splits, manifest, "pair")
+    method = build(study.regimes["distillation"], study.backbones["vit"], 32, 10)
+    probe, normalise = probe_of(study, splits, manifest, "pair")
     torch.manual_seed(1)
     arrays = snapshot(method, probe, normalise, ("eval",), Tokens(position=POSITION), end=True)
     clean = (probe.images.float() / 255 - normalise.mean[:, None, None]) / normalise.std[:, None, None]
@@ -102,11 +102,11 @@ def test_the_ends_hold_both_modes_and_views_and_each_value_is_that_of_the_tokens
 
 
 def test_snapshots_between_the_ends_hold_clean_tokens_in_eval_mode_alone(
-    asking: Study, splits: dict[str, Split], manifest: Manifest
+    study: Study, splits: dict[str, Split], manifest: Manifest
 ) -> None:
     torch.manual_seed(0)
-    method = build(asking.regimes["distillation"], asking.backbones["vit"], 32, 10)
-    probe, normalise = probe_of(asking, splits, manifest, "pair")
+    method = build(study.regimes["distillation"], study.backbones["vit"], 32, 10)
+    probe, normalise = probe_of(study, splits, manifest, "pair")
     plain = snapshot(method, probe, normalise)
     between = snapshot(method, probe, normalise, ("eval",), Tokens(position=POSITION))
     added = {key.split("/")[2] for key in between.keys() - plain.keys()}
@@ -115,10 +115,10 @@ def test_snapshots_between_the_ends_hold_clean_tokens_in_eval_mode_alone(
     assert all(np.array_equal(plain[key], between[key]) for key in plain)
 
 
-def test_a_layer_of_vectors_has_no_position(asking: Study, splits: dict[str, Split], manifest: Manifest) -> None:
+def test_a_layer_of_vectors_has_no_position(study: Study, splits: dict[str, Split], manifest: Manifest) -> None:
     torch.manual_seed(0)
-    method = build(asking.regimes["simsiam"], asking.backbones["resnet"], 32, 10)
-    probe, normalise = probe_of(asking, splits, manifest, "crops")
+    method = build(study.regimes["simsiam"], study.backbones["resnet"], 32, 10)
+    probe, normalise = probe_of(study, splits, manifest, "crops")
     before = {name: value.clone() for name, value in method.state_dict().items()}
     arrays = snapshot(method, probe, normalise, ("eval",), Tokens(position=POSITION), end=True)
     kept = {key.rsplit("/", 1)[0] for key in arrays if "/" in key}
@@ -142,9 +142,9 @@ def test_a_softmax_keeps_its_temperature_and_centre() -> None:
 
 
 def test_a_cell_that_keeps_tokens_gives_the_same_bytes_twice_and_trains_as_one_that_does_not(
-    study: Study, asking: Study, splits: dict[str, Split], manifest: Manifest, tmp_path: Path
+    study: Study, silent: Study, splits: dict[str, Split], manifest: Manifest, tmp_path: Path
 ) -> None:
-    for name, config in (("plain", study), ("a", asking), ("b", asking)):
+    for name, config in (("plain", silent), ("a", study), ("b", study)):
         run_cell(Cell(config, "distillation", 0, CPU), splits, manifest, tmp_path / name)
         torch.rand(3)  # whatever else consumes the global generator changes nothing
     first, plain = content(tmp_path / "a"), content(tmp_path / "plain")
@@ -160,6 +160,6 @@ def test_a_cell_that_keeps_tokens_gives_the_same_bytes_twice_and_trains_as_one_t
 def test_a_position_outside_the_image_is_named(tmp_path: Path) -> None:
     tiny = (Path(__file__).parents[1] / "tiny.yaml").read_text()
     params = tmp_path / "params.yaml"
-    params.write_text(tiny.replace("log_steps: [0, 1, 2]", "log_steps: [0, 1, 2], tokens: {position: 16}"))
+    params.write_text(tiny.replace("tokens: {position: 5}", "tokens: {position: 16}"))
     with pytest.raises(UserError, match=r"tokens\.position = 16: backbones\.vit has 16 patches, 0 to 15"):
         load_study(params)

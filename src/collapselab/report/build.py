@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ from collapselab.files import write_bytes, write_json, write_text
 from collapselab.report import content, figures
 from collapselab.report.accuracy import accuracy_section
 from collapselab.report.captions import CAPTIONS, caption
-from collapselab.report.charts import charts, spectra_over_steps, verdict_of
+from collapselab.report.charts import Chart, charts, spectra_over_steps, verdict_of
 from collapselab.report.check import provenance
 from collapselab.report.inputs import Results, Run, gather
 from collapselab.report.interventions import Intervention, intervention_table, interventions, read_explanations
+from collapselab.report.onevector import one_vector_spectra
 from collapselab.report.outputs import write_numbers
 from collapselab.report.projector import projector_section
 from collapselab.report.protocol import protocol
+from collapselab.report.puzzle import Section, entries, section
 from collapselab.report.sweep import sweep_charts
 from collapselab.report.tables import (
     KEY_METRICS,
@@ -34,8 +36,11 @@ from collapselab.report.tables import (
     metric_tables,
     verdict_table,
 )
+from collapselab.report.taken import Index, take
+from collapselab.report.takings import one_vector, takings
 
 FIRST_PAGE = ("spectra", "spectra-over-steps", "severities", "entropies", "token-shares")  # figures beside the verdicts
+TAKINGS = ("takings", "one-vector")  # what figures of the section on how outputs are taken begin with
 
 
 @dataclass(frozen=True)
@@ -61,25 +66,29 @@ def build(params: dict[str, Any], root: Path = Path()) -> Path:
     results = gather(params, root)
     out = root / "reports" / results.study
     pictures = _pictures(results, root)
-    drawn = make_figures(results)
+    taken, vectors = take(params, root), one_vector_spectra(params, root)
+    index = Index(taken)
+    told = section(results, index, vectors)
+    drawn = make_figures(results, [*takings(index), *one_vector(vectors)])
     write_figures(out / "figures", {f"{figure.name}.svg": figure.svg for figure in drawn} | pictures)
     embedded = {file: base64.b64encode(png).decode() for file, png in pictures.items()}
     switched = interventions(results, read_explanations(root))
-    page = make_page(results, drawn, switched)
+    page = make_page(results, drawn, switched, told)
     write_text(out / "report.html", render("template.html.j2", page | {"embedded": embedded}))
     write_text(out / "report.md", render("template.md.j2", page))
     write_numbers(results, out)
+    write_json(out / "puzzle.json", entries(taken))
     write_json(out / "interventions.json", [one.as_dict() for one in switched])
     write_json(out / "provenance.json", provenance(params, root))
     return out
 
 
-def make_figures(results: Results) -> list[Figure]:
+def make_figures(results: Results, more: Sequence[Chart] = ()) -> list[Figure]:
     drawn = []
     if results.labelled:
         rows = [(name, ", ".join(verdict_of(runs)), *_before_and_after(runs)) for name, runs in results.regimes.items()]
         drawn.append(Figure("overview", *CAPTIONS["overview"], figures.overview(rows, results.pixels["knn"]), None))
-    for chart in (*sweep_charts(results), *charts(results)):
+    for chart in (*more, *sweep_charts(results), *charts(results)):
         drawn.append(Figure(chart.name, *caption(chart.name), figures.draw(chart), data_table(chart)))
         if chart.name == "spectra":
             maps = figures.heat_maps(spectra_over_steps(results))
@@ -92,7 +101,9 @@ def _before_and_after(runs: list[Run]) -> tuple[float, list[float]]:
     return mean(run.score("knn", "initial") for run in runs), [run.score("knn", "final") for run in runs]
 
 
-def make_page(results: Results, drawn: list[Figure], switched: list[Intervention]) -> dict[str, Any]:
+def make_page(
+    results: Results, drawn: list[Figure], switched: list[Intervention], told: Section | None = None
+) -> dict[str, Any]:
     """What both templates read."""
     return {
         "study": results.study,
@@ -110,6 +121,8 @@ def make_page(results: Results, drawn: list[Figure], switched: list[Intervention
         "key_metrics": metric_tables(results, KEY_METRICS),
         "all_metrics": metric_tables(results),
         "factors": factor_table(results),
+        "takings": told,
+        "takings_figures": [figure for figure in drawn if figure.name.startswith(TAKINGS)],
         "sweep": [figure for figure in drawn if figure.name.startswith("sweep-")],
         "alarms": alarm_tables(results),
         "first_page": FIRST_PAGE,

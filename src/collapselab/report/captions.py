@@ -31,6 +31,22 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Spectra by augmentation",
         "Log eigenvalues of the covariance at the end of training, one line for each of these regimes, on shared axes.",
     ),
+    "takings": (
+        "One student, taken in eight ways",
+        "Log eigenvalues of the covariance of the student's outputs at the end, from clean images, on shared axes. First: as the "
+        "founding notebook drew them, each spectrum divided by its own largest eigenvalue, which is how axes of its own make it "
+        "look. Then one change after the other: shared axes, dropout off, one token position in place of all, one vector an image; "
+        "the mean left in; the softmax's probabilities. Ink, dotted: random initialisation. What lies on the lower edge is as "
+        "small or smaller.",
+    ),
+    "takings-teacher": ("Its teacher, taken in the same ways", "The same of the teacher's outputs."),
+    "one-vector": (
+        "One normalised vector an image",
+        "Figure 2 of the DirectCLR paper (Jing et al. 2022) on these images: log eigenvalues of the covariance of one vector an "
+        "image, divided by its length, of test images in eval mode; a contrastive network's representation and embedding side by "
+        "side, then the token networks taken the same way, on shared axes. Ink, dotted: random initialisation. A drop, behind "
+        "which a whole run of directions carries next to nothing, is a dimensional collapse.",
+    ),
     "severities": (
         "Severity of each kind over training",
         "From .5 a kind holds. Each is drawn at the layer where it was worst at the end, of those that the verdict is taken "

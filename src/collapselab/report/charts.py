@@ -41,7 +41,8 @@ class Line:
 class Panel:
     """One small plot; panels of a group share their axes.
 
-    References are drawn dotted and baselines thin, in their line's colour.
+    References are drawn dotted and baselines thin, in their line's colour; a colour of -1 is the ink. The note is a verdict,
+    and drawn as one, except where the panel is `calm`.
     """
 
     title: str
@@ -50,6 +51,7 @@ class Panel:
     references: list[Line]
     group: str = ""
     baselines: list[Line] = field(default_factory=list)
+    calm: bool = False
 
 
 @dataclass(frozen=True)

@@ -207,31 +207,33 @@ def _smaller(svg: str) -> str:
 
 def _panel(axes: Axes, chart: Chart, panel: Panel, limits: tuple[float, float, float, float]) -> None:
     for line in panel.references:
-        axes.plot(
-            line.x, _drawn(chart, line.mean), color=COLOURS[line.colour % len(COLOURS)], linestyle=":", linewidth=1
-        )
+        axes.plot(line.x, _drawn(chart, line.mean), color=_colour(line.colour), linestyle=":", linewidth=1)
     for line in panel.baselines:
-        axes.plot(line.x, _drawn(chart, line.mean), color=COLOURS[line.colour % len(COLOURS)], linewidth=0.5)
+        axes.plot(line.x, _drawn(chart, line.mean), color=_colour(line.colour), linewidth=0.5)
     for line in panel.lines:
         if len(line.values) > 1:
             axes.plot(
                 line.x,
                 _drawn(chart, line.values).T,
-                color=COLOURS[line.colour % len(COLOURS)],
+                color=_colour(line.colour),
                 alpha=0.35,
                 linewidth=0.5,
             )
         axes.plot(
             line.x,
             _drawn(chart, line.mean),
-            color=COLOURS[line.colour % len(COLOURS)],
+            color=_colour(line.colour),
             linestyle=DASHES[line.dash % len(DASHES)],
             linewidth=1.2,
         )
     axes.set_title(panel.title, loc="left", fontsize=8, fontweight="bold", pad=11, parse_math=False)
-    colour = INK if panel.note == "healthy" else COLOURS[1]
+    colour = INK if panel.calm or panel.note == "healthy" else COLOURS[1]
     axes.text(0, 1.035, panel.note, transform=axes.transAxes, fontsize=7.5, color=colour, parse_math=False)
     _scales(axes, chart, limits)
+
+
+def _colour(place: int) -> str:
+    return INK if place < 0 else COLOURS[place % len(COLOURS)]
 
 
 def _scales(axes: Axes, chart: Chart, limits: tuple[float, float, float, float]) -> None:
@@ -295,7 +297,7 @@ def _legend(chart: Chart) -> list[Line2D]:
         Line2D(
             [],
             [],
-            color=COLOURS[colour % len(COLOURS)],
+            color=_colour(colour),
             linestyle=DASHES[dash % len(DASHES)],
             label=" / ".join(dict.fromkeys(names)),
         )

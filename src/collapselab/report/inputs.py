@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from collapselab.errors import UserError
 from collapselab.evaluation.answers import ORIGINAL
 from collapselab.files import load_arrays, read_csv, read_json, sha256, sha256_file
+from collapselab.report import onevector, taken
 from collapselab.runs import Run as Cell
 from collapselab.runs import runs as cells
 
@@ -131,6 +132,7 @@ def input_paths(params: dict[str, Any], root: Path = Path()) -> list[Path]:
     ]
     paths += [folder / "collapse" / name for name in COLLAPSE]
     paths += [cell.folder / name for cell in cells(params, root) for name in ("config.json", "history.csv")]
+    paths += [*taken.inputs(params, root), *onevector.inputs(params, root)]
     index = folder / "preview" / "index.json"
     return [*paths, index, *(index.parent / str(grid["file"]) for grid in read_json(index)["grids"])]
 

@@ -1,0 +1,231 @@
+"""Four reasons why spectra of token outputs can look alike while the networks differ, each judged from what snapshots hold.
+
+1. Collapse moves the mean along one logit, which centring deletes; the saturated softmax then passes no gradient, and the other
+   logits keep the covariance that they began with.
+2. Dropout, in train mode, gives every direction variance.
+3. Pooling tokens over positions adds the variance of the positions.
+4. The figure that was to be drawn shows another method: one normalised vector an image, from a contrastive network's projector.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from collapselab.report.effects import Interval, Shift, rank_factor, ratio, shifts
+from collapselab.report.inputs import Results, Run
+from collapselab.report.onevector import OneVector
+from collapselab.report.tables import mean, percent
+from collapselab.report.taken import PAPER, Index, Taken, Way
+
+SATURATED = 0.05  # of ln K: a softmax whose entropy is below it says one class for everything
+ALONG = 0.5  # share of a shift from which it goes along one logit
+KEPT = 1.25  # a rank or a variance within this factor is kept
+LIKE = 0.9  # cosine of two covariances from which they have one shape
+SILENT = 1e-3  # of its early norm: a gradient below it trains nothing any more
+RAISED = 1.1  # a rank above this factor is raised
+STUDENT = "student"
+ALL = PAPER._replace(tokens="pooled")  # all tokens, in eval mode
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One candidate cause: whether it holds, and the numbers."""
+
+    title: str
+    verdict: str
+    text: str
+
+
+def judge(results: Results, index: Index, vectors: Sequence[OneVector]) -> list[Claim]:
+    return [_shift(results, index), _dropout(index), _pooling(index), _method(results, index, vectors)]
+
+
+def saturated(index: Index) -> list[str]:
+    """Regimes whose student's softmax says one class for everything at the end."""
+
+    def entropy(one: Taken) -> float:
+        return one.entropy / math.log(len(one.moments.mean))
+
+    return [name for name in index.regimes if mean(map(entropy, index.get(name, STUDENT, ALL))) < SATURATED]
+
+
+# ---- 1
+
+
+def _shift(results: Results, index: Index) -> Claim:
+    title = "A shift of the mean, which centring deletes"
+    names = saturated(index)
+    if not names:
+        return Claim(title, "does not arise", "No regime's softmax ends one-hot.")
+    found = {name: shifts(index, name, STUDENT, ALL) for name in names}
+    quiet = {name: ratio(*zip(*map(_gradient, results.regimes[name]), strict=True)) for name in names}
+    judged = [_parts(found[name], quiet[name]) for name in names]
+    told = [_told(index, name, found[name], quiet[name]) for name in names]
+    return Claim(title, _held(judged), " ".join(told))
+
+
+def _parts(found: Sequence[Shift], quiet: Interval) -> dict[str, bool]:
+    """The parts of the claim -> whether each holds in one regime, on average over seeds."""
+    return {
+        "the shift goes along one logit": mean(one.along for one in found) >= ALONG,
+        "what is left keeps its rank": kept(mean(one.rank for one in found)),
+        "the other logits keep their covariance": kept(mean(one.variance for one in found))
+        and mean(one.likeness for one in found) >= LIKE,
+        "no gradient is left": quiet.mean <= SILENT,
+    }
+
+
+def kept(factor: float) -> bool:
+    return 1 / KEPT <= factor <= KEPT
+
+
+def _held(judged: Sequence[dict[str, bool]]) -> str:
+    """What holds in every regime that was judged."""
+    parts = {part: all(one[part] for one in judged) for part in judged[0]}
+    held = [part for part, holds in parts.items() if holds]
+    missed = [part for part, holds in parts.items() if not holds]
+    if not held or not missed:
+        return "does not hold" if missed else "holds"
+    return f"holds in part ({'; '.join(held)}), not in full (not in every such regime: {'; '.join(missed)})"
+
+
+def _told(index: Index, name: str, found: Sequence[Shift], quiet: Interval) -> str:
+    def over(key: str) -> str:
+        return Interval.of(getattr(one, key) for one in found).words()
+
+    before, after = (
+        Interval.of(one.mean_share for one in index.get(name, STUDENT, ALL, end=end)).words(2) for end in (False, True)
+    )
+    along = percent(mean(one.along for one in found))
+    return (
+        f"{name}: the mean of the logits moved by {over('size')} times the spread that tokens had at initialisation, "
+        f"{along} of it along one logit, and its share of the second moment went from {before} to {after}. "
+        f"Of what centring leaves, the effective rank is {over('rank')} times that at initialisation; "
+        f"the other logits have {over('variance')} times their variance, "
+        f"and their covariance lies at a cosine of {over('likeness')} to what it was. "
+        f"The gradient's norm is {quiet.words(2)} times that of the first steps."
+    )
+
+
+def _gradient(run: Run) -> tuple[float, float]:
+    """Norm of the whole gradient at the last snapshot, and at the first that has one."""
+    squares = np.sum([series.values**2 for series in run.gradients.values()], axis=0)
+    return float(np.sqrt(squares[-1])), float(np.sqrt(squares[0]))
+
+
+# ---- 2
+
+
+def _dropout(index: Index) -> Claim:
+    def ways(tokens: str) -> list[Way]:
+        return [ALL._replace(mode=mode, tokens=tokens) for mode in ("train", "eval")]
+
+    def pooled(name: str) -> Interval:
+        return rank_factor(index, name, STUDENT, *ways("pooled"))
+
+    def one_vector(name: str) -> Interval:
+        return rank_factor(index, name, STUDENT, *ways("mean"))
+
+    def lifted(name: str) -> Interval:
+        return ratio(*([_small(one) for one in index.get(name, STUDENT, way)] for way in ways("pooled")))
+
+    def share(name: str) -> Interval:
+        noisy, clean = (index.get(name, STUDENT, way) for way in ways("pooled"))
+        return Interval.of(1 - b.moments.trace / a.moments.trace for a, b in zip(noisy, clean, strict=True))
+
+    before = rank_factor(index, index.regimes[0], STUDENT, *ways("pooled"), end=False)
+    text = (
+        f"Train mode multiplies the effective rank of all tokens' logits by {before.words()} at initialisation, and at the end "
+        f"by {_range(index, pooled)}; that of mean tokens by {_range(index, one_vector)}; the smaller half of all tokens' "
+        f"eigenvalues by {_range(index, lifted)}. Dropout makes {_range(index, share)} of the variance that is there in train mode."
+    )
+    return Claim("Dropout, in train mode", _raised(index, pooled), text)
+
+
+def _small(taken: Taken) -> float:
+    """Geometric mean of the smaller half of the eigenvalues."""
+    values = taken.eigenvalues[len(taken.eigenvalues) // 2 :]
+    return float(np.exp(np.log(values).mean())) if values[-1] > 0 else 0.0
+
+
+# ---- 3
+
+
+def _pooling(index: Index) -> Claim:
+    def over(tokens: str) -> Callable[[str], Interval]:
+        return lambda name: rank_factor(index, name, STUDENT, ALL, ALL._replace(tokens=tokens))
+
+    def share(name: str, *, end: bool = True) -> Interval:
+        ways = (ALL._replace(tokens="within"), ALL)
+        around, whole = (index.get(name, STUDENT, way, end=end) for way in ways)
+        return Interval.of(1 - a.moments.trace / b.moments.trace for a, b in zip(around, whole, strict=True))
+
+    text = (
+        f"In eval mode, position explains {share(index.regimes[0], end=False).words(2)} of the variance of all tokens' logits at "
+        f"initialisation, and {_range(index, share)} at the end. Pooling multiplies the effective rank of the same tokens less the "
+        f"mean of their position by {_range(index, over('within'))}, and that of one fixed position by "
+        f"{_range(index, over('fixed'))}."
+    )
+    return Claim("Pooling, which adds what position explains", _raised(index, over("within")), text)
+
+
+def _raised(index: Index, factor: Callable[[str], Interval]) -> str:
+    """Where the whole interval lies above RAISED."""
+    much = f"the rank by more than {RAISED - 1:.0%}"
+    raised = [name for name in index.regimes if factor(name).low > RAISED]
+    if len(raised) == len(index.regimes):
+        return f"holds: it raises {much} in every regime"
+    return (
+        f"holds in part: it raises {much} in {', '.join(raised)} alone"
+        if raised
+        else f"does not hold: it raises {much} nowhere"
+    )
+
+
+def _range(index: Index, value: Callable[[str], Interval]) -> str:
+    """ "1.2 (1.1 to 1.3) in both to 2.5 (2.3 to 2.7) in copy"."""
+    found = {name: value(name) for name in index.regimes}
+    defined = [name for name, interval in found.items() if not math.isnan(interval.mean)]
+    ends = [pick(defined, key=lambda name: found[name].mean) for pick in (min, max)] if defined else index.regimes[:1]
+    return " to ".join(f"{found[name].words()} in {name}" for name in dict.fromkeys(ends))
+
+
+# ---- 4
+
+
+def _method(results: Results, index: Index, vectors: Sequence[OneVector]) -> Claim:
+    title = "Another method, another figure"
+    others = list(dict.fromkeys(one.regime for one in vectors if one.layer == "embedding"))
+    if not others:
+        return Claim(title, "not judged", "The study has no network with an embedding to set beside these.")
+
+    def found(name: str, layer: str, *, end: bool) -> list[OneVector]:
+        return [one for one in vectors if (one.regime, one.layer, one.end) == (name, layer, end)]
+
+    told, dropped = [], []
+    for name in others:
+        for layer in ("embedding", "representation"):
+            before, after = (found(name, layer, end=end) for end in (False, True))
+            told.append(f"{name}, {layer}: {_directions(after)}; at initialisation {_directions(before)}.")
+            if all(one.drops for one in after) and not all(one.drops for one in before):
+                dropped.append(f"{layer} of {name}")
+    logits = {name: found(name, f"{STUDENT}.logits", end=True) for name in index.regimes}
+    told += [f"{name}, logits: {_directions(after)}." for name, after in logits.items()]
+    verdict = (
+        f"holds: a drop that training made shows at the {', '.join(dropped)}"
+        if dropped
+        else "does not hold: no drop shows"
+    )
+    also = [name for name, after in logits.items() if all(one.drops for one in after)]
+    verdict += f", and at the logits of {', '.join(also)}" if also else " and at no regime's logits" if dropped else ""
+    return Claim(title, verdict, " ".join(["One normalised vector an image, in eval mode.", *told]))
+
+
+def _directions(found: Sequence[OneVector]) -> str:
+    live = Interval.of(one.live for one in found).words()
+    where = f"{live} of {found[0].ceiling} directions before a drop" if any(one.drops for one in found) else "no drop"
+    return f"{where}, effective rank {Interval.of(one.effective_rank for one in found).words()}"

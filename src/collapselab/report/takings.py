@@ -1,0 +1,113 @@
+"""The figures of how outputs are taken: one network's spectra by every way on shared axes, and one vector an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from collapselab.report.charts import SMALLEST, Chart, Line, Panel
+from collapselab.report.inputs import Floats
+from collapselab.report.onevector import OneVector
+from collapselab.report.taken import NOTEBOOK, PAPER, Index, Taken, Way
+
+FLOOR = -9.0  # log10 of eigenvalues below it are drawn at it: far below what any of these figures compares
+START = "random initialisation"
+
+
+@dataclass(frozen=True)
+class View:
+    """One panel: its title, what it differs in, the taking, and which spectrum of it."""
+
+    title: str
+    note: str
+    way: Way
+    spectrum: Callable[[Taken], Floats]
+
+
+def _centred(taken: Taken) -> Floats:
+    return taken.eigenvalues
+
+
+def _own_axes(taken: Taken) -> Floats:
+    return np.asarray(taken.eigenvalues / max(taken.eigenvalues[0], SMALLEST))
+
+
+def _with_mean(taken: Taken) -> Floats:
+    return taken.moments.uncentred_eigenvalues
+
+
+ALL = PAPER._replace(tokens="pooled")
+VIEWS = (
+    View("as the notebook drew it", "all tokens, train mode, over its largest", NOTEBOOK, _own_axes),
+    View("on shared axes", "all tokens, train mode", NOTEBOOK, _centred),
+    View("dropout off", "all tokens, eval mode", ALL, _centred),
+    View("one position", "eval mode", ALL._replace(tokens="fixed"), _centred),
+    View("one vector an image", "mean token, eval mode", PAPER, _centred),
+    View("with the mean", "all tokens, eval mode, uncentred", ALL, _with_mean),
+    View("probabilities", "all tokens, eval mode", ALL._replace(space="probabilities"), _centred),
+    View("probabilities, an image", "mean token, eval mode", PAPER._replace(space="probabilities"), _centred),
+)
+
+
+def takings(index: Index) -> list[Chart]:
+    """One figure for each network; none where no snapshot keeps tokens."""
+    return [
+        Chart(
+            "takings" if not place else f"takings-{network}",
+            "index",
+            "log10 eigenvalue",
+            [_panel(index, network, view) for view in VIEWS],
+            f"{START}, mean over regimes and seeds",
+            steps=False,
+            floor=FLOOR,
+        )
+        for place, network in enumerate(index.networks)
+        if index.regimes
+    ]
+
+
+def _panel(index: Index, network: str, view: View) -> Panel:
+    lines = [
+        Line(name, *_logs([view.spectrum(one) for one in index.get(name, network, view.way)]), place, place)
+        for place, name in enumerate(index.regimes)
+    ]
+    starts = [view.spectrum(one) for name in index.regimes for one in index.get(name, network, view.way, end=False)]
+    return Panel(view.title, view.note, lines, [Line("all", *_logs(starts), -1, 0)], calm=True)
+
+
+def one_vector(vectors: Sequence[OneVector]) -> list[Chart]:
+    """A panel a layer, networks with an embedding first; those of one kind share a panel."""
+    panels = []
+    embedded = list(dict.fromkeys(one.regime for one in vectors if one.layer == "embedding"))
+    for name in embedded:
+        for layer in ("representation", "embedding"):
+            panels.append(_vectors(f"{name}: {layer}", vectors, layer, [name]))
+    for layer in dict.fromkeys(one.layer for one in vectors if one.layer.startswith("student.")):
+        names = list(dict.fromkeys(one.regime for one in vectors if one.layer == layer))
+        panels.append(_vectors(f"tokens: {layer}", vectors, layer, names))
+    if not panels:
+        return []
+    return [Chart("one-vector", "index", "log10 eigenvalue", panels, START, steps=False, floor=FLOOR)]
+
+
+def _vectors(title: str, vectors: Sequence[OneVector], layer: str, names: Sequence[str]) -> Panel:
+    def found(name: str, *, end: bool) -> list[Floats]:
+        return [one.eigenvalues for one in vectors if (one.regime, one.layer, one.end) == (name, layer, end)]
+
+    lines = [Line(name, *_logs(found(name, end=True)), place, place) for place, name in enumerate(names)]
+    starts = [values for name in names for values in found(name, end=False)]
+    return Panel(
+        title,
+        "mean token" if layer.startswith("student.") else "",
+        lines,
+        [Line("all", *_logs(starts), -1, 0)],
+        calm=True,
+    )
+
+
+def _logs(spectra: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """Index from 1, and log10 eigenvalues [seeds, d]."""
+    values = np.log10(np.maximum(np.array(spectra), SMALLEST))
+    return np.arange(1, values.shape[1] + 1, dtype=np.float64), values
