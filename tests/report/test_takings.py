@@ -17,11 +17,12 @@ from collapselab.files import read_json, save_arrays
 from collapselab.report import causes, onevector, puzzle
 from collapselab.report.build import build
 from collapselab.report.effects import Interval, Shift, apart, decades, moved, rank_factor, ratio
-from collapselab.report.inputs import fingerprint, input_paths
+from collapselab.report.inputs import Run, Series, fingerprint, input_paths
 from collapselab.report.onevector import OneVector
 from collapselab.report.taken import PAPER, Index, Taken, Way, take
 from collapselab.report.takings import VIEWS, one_vector, takings
 from collapselab.runs import Run as Cell
+from collapselab.training.gradients import DECAY
 
 Array = NDArray[Any]
 ALL = PAPER._replace(tokens="pooled")
@@ -229,6 +230,39 @@ def test_verdicts_are_as_honest_as_their_parts() -> None:
     assert causes._held([yes, no]) == "holds in part (a), not in full (not in every such regime: b)"
 
 
+def run_with(gradients: dict[str, Series]) -> Run:
+    empty: dict[str, Any] = {}
+    return Run("both", 0, empty, empty, empty, gradients, empty, empty, empty, empty, empty)
+
+
+def test_gradients_of_the_last_steps_alone() -> None:
+    assert causes.DECAY == DECAY
+    steps = np.array([5.0, 30.0, 60.0])
+    # 3 and 4 are 5 together up to step 30, then there is nothing, and averages only fade.
+    fades = math.sqrt(DECAY**30 * (1 - DECAY**30) / (1 - DECAY**60))
+    layers = {name: Series(steps, size * np.array([1, 1, fades])) for name, size in (("a", 3.0), ("b", 4.0))}
+    last, first = causes.gradient_norms(run_with(layers))
+    assert first == 5 and last / first < 1e-3
+    steady = {name: Series(steps, np.full(3, size)) for name, size in (("a", 3.0), ("b", 4.0))}
+    assert causes.gradient_norms(run_with(steady)) == pytest.approx((5, 5))
+
+
+@pytest.mark.parametrize(
+    ("embedded", "tokens", "words"),
+    [
+        (["simclr"], [], "holds: training made a drop in the embedding of simclr, and in no token regime's logits"),
+        (
+            ["simclr"],
+            ["both", "ema"],
+            "holds in part: training made a drop in the embedding of simclr, but also in the logits of both, ema",
+        ),
+        ([], ["both"], "does not hold: training made a drop in no embedding, and in the logits of both"),
+    ],
+)
+def test_a_drop_elsewhere_is_told(embedded: list[str], tokens: list[str], words: str) -> None:
+    assert causes._whose(embedded, tokens) == words
+
+
 def test_one_normalised_vector_an_image(tmp_path: Path) -> None:
     cell = Cell("simclr", 0, tmp_path)
     axes = np.tile(np.eye(6), (10, 1)) * np.arange(1, 61)[:, None]  # lengths that normalising takes away
@@ -250,7 +284,7 @@ def test_the_section_stands_on_top_with_its_figures(kept: Path, params: dict[str
     assert told["A shift of the mean, which centring deletes"].startswith("holds")
     assert told["Pooling, which adds what position explains"].startswith("holds")
     assert told["Another method, another figure"] == (
-        "holds: a drop that training made shows at the embedding of simclr, representation of simclr and at no regime's logits"
+        "holds: training made a drop in the embedding of simclr, and in no token regime's logits"
     )
     page = (out / "report.html").read_text()
     ids = re.findall(r'\bid="([^"]+)"', page)

@@ -18,14 +18,16 @@ import numpy as np
 from collapselab.report.effects import Interval, Shift, rank_factor, ratio, shifts
 from collapselab.report.inputs import Results, Run
 from collapselab.report.onevector import OneVector
-from collapselab.report.tables import mean, percent
+from collapselab.report.tables import mean
 from collapselab.report.taken import PAPER, Index, Taken, Way
 
 SATURATED = 0.05  # of ln K: a softmax whose entropy is below it says one class for everything
 ALONG = 0.5  # share of a shift from which it goes along one logit
 KEPT = 1.25  # a rank or a variance within this factor is kept
 LIKE = 0.9  # cosine of two covariances from which they have one shape
-SILENT = 1e-3  # of its early norm: a gradient below it trains nothing any more
+SILENT = 1e-2  # of its early norm: a gradient below it trains nothing any more
+DECAY = 0.9  # of the averages of gradients that snapshots hold (training.gradients)
+DIGITS = 1e-5  # what these averages resolve
 RAISED = 1.1  # a rank above this factor is raised
 STUDENT = "student"
 ALL = PAPER._replace(tokens="pooled")  # all tokens, in eval mode
@@ -41,7 +43,7 @@ class Claim:
 
 
 def judge(results: Results, index: Index, vectors: Sequence[OneVector]) -> list[Claim]:
-    return [_shift(results, index), _dropout(index), _pooling(index), _method(results, index, vectors)]
+    return [_shift(results, index), _dropout(index), _pooling(index), _method(index, vectors)]
 
 
 def saturated(index: Index) -> list[str]:
@@ -62,10 +64,23 @@ def _shift(results: Results, index: Index) -> Claim:
     if not names:
         return Claim(title, "does not arise", "No regime's softmax ends one-hot.")
     found = {name: shifts(index, name, STUDENT, ALL) for name in names}
-    quiet = {name: ratio(*zip(*map(_gradient, results.regimes[name]), strict=True)) for name in names}
-    judged = [_parts(found[name], quiet[name]) for name in names]
-    told = [_told(index, name, found[name], quiet[name]) for name in names]
-    return Claim(title, _held(judged), " ".join(told))
+    quiet = {name: ratio(*zip(*map(gradient_norms, results.regimes[name]), strict=True)) for name in names}
+
+    def over(key: str) -> str:
+        return _range(names, lambda name: ratio([getattr(one, key) for one in found[name]], [1.0] * len(found[name])))
+
+    def share(*, end: bool) -> str:
+        return _range(names, lambda name: Interval.of(one.mean_share for one in index.get(name, STUDENT, ALL, end=end)))
+
+    text = (
+        f"Where the softmax ends one-hot, the mean of the student's logits moved by {over('size')} times the spread of its tokens "
+        f"at initialisation, a share of {over('along')} along one logit; the mean's share of the second moment went from "
+        f"{share(end=False)} to {share(end=True)}. Of what centring leaves, the effective rank is {over('rank')} times that at "
+        f"initialisation; the other logits have {over('variance')} times their variance, and their covariance lies at a cosine of "
+        f"{over('likeness')} to what it was. The gradient's norm over the last steps is at most "
+        f"{_range(names, lambda name: quiet[name])} times that over the first."
+    )
+    return Claim(title, _held([_parts(found[name], quiet[name]) for name in names]), text)
 
 
 def _parts(found: Sequence[Shift], quiet: Interval) -> dict[str, bool]:
@@ -93,28 +108,18 @@ def _held(judged: Sequence[dict[str, bool]]) -> str:
     return f"holds in part ({'; '.join(held)}), not in full (not in every such regime: {'; '.join(missed)})"
 
 
-def _told(index: Index, name: str, found: Sequence[Shift], quiet: Interval) -> str:
-    def over(key: str) -> str:
-        return Interval.of(getattr(one, key) for one in found).words()
+def gradient_norms(run: Run) -> tuple[float, float]:
+    """Root mean square of the whole gradient between the last two snapshots, and up to the first one after initialisation.
 
-    before, after = (
-        Interval.of(one.mean_share for one in index.get(name, STUDENT, ALL, end=end)).words(2) for end in (False, True)
-    )
-    along = percent(mean(one.along for one in found))
-    return (
-        f"{name}: the mean of the logits moved by {over('size')} times the spread that tokens had at initialisation, "
-        f"{along} of it along one logit, and its share of the second moment went from {before} to {after}. "
-        f"Of what centring leaves, the effective rank is {over('rank')} times that at initialisation; "
-        f"the other logits have {over('variance')} times their variance, "
-        f"and their covariance lies at a cosine of {over('likeness')} to what it was. "
-        f"The gradient's norm is {quiet.words(2)} times that of the first steps."
-    )
-
-
-def _gradient(run: Run) -> tuple[float, float]:
-    """Norm of the whole gradient at the last snapshot, and at the first that has one."""
-    squares = np.sum([series.values**2 for series in run.gradients.values()], axis=0)
-    return float(np.sqrt(squares[-1])), float(np.sqrt(squares[0]))
+    A snapshot holds an average over all steps, each weighing DECAY times the next; the share of the one before is taken off. What
+    its six digits can't resolve is not taken for zero.
+    """
+    series = list(run.gradients.values())
+    steps, squares = series[0].steps, np.sum([one.values**2 for one in series], axis=0)
+    sums = squares * (1 - DECAY**steps)
+    old = DECAY ** (steps[-1] - steps[-2]) * sums[-2] if len(steps) > 1 else 0.0
+    share = 1 - DECAY ** (steps[-1] - steps[-2]) if len(steps) > 1 else 1 - DECAY ** steps[-1]
+    return float(np.sqrt(max(sums[-1] - old, DIGITS * old) / share)), float(np.sqrt(squares[0]))
 
 
 # ---- 2
@@ -137,11 +142,14 @@ def _dropout(index: Index) -> Claim:
         noisy, clean = (index.get(name, STUDENT, way) for way in ways("pooled"))
         return Interval.of(1 - b.moments.trace / a.moments.trace for a, b in zip(noisy, clean, strict=True))
 
+    def of(value: Callable[[str], Interval]) -> str:
+        return _range(index.regimes, value)
+
     before = rank_factor(index, index.regimes[0], STUDENT, *ways("pooled"), end=False)
     text = (
-        f"Train mode multiplies the effective rank of all tokens' logits by {before.words()} at initialisation, and at the end "
-        f"by {_range(index, pooled)}; that of mean tokens by {_range(index, one_vector)}; the smaller half of all tokens' "
-        f"eigenvalues by {_range(index, lifted)}. Dropout makes {_range(index, share)} of the variance that is there in train mode."
+        f"Train mode multiplies the effective rank of all tokens' logits by {before.words()} at initialisation, and at the end by "
+        f"{of(pooled)}; that of mean tokens by {of(one_vector)}; the smaller half of all tokens' eigenvalues by {of(lifted)}. Of "
+        f"the variance in train mode, {of(share)} is not there in eval mode."
     )
     return Claim("Dropout, in train mode", _raised(index, pooled), text)
 
@@ -164,40 +172,42 @@ def _pooling(index: Index) -> Claim:
         around, whole = (index.get(name, STUDENT, way, end=end) for way in ways)
         return Interval.of(1 - a.moments.trace / b.moments.trace for a, b in zip(around, whole, strict=True))
 
+    def of(value: Callable[[str], Interval]) -> str:
+        return _range(index.regimes, value)
+
     text = (
         f"In eval mode, position explains {share(index.regimes[0], end=False).words(2)} of the variance of all tokens' logits at "
-        f"initialisation, and {_range(index, share)} at the end. Pooling multiplies the effective rank of the same tokens less the "
-        f"mean of their position by {_range(index, over('within'))}, and that of one fixed position by "
-        f"{_range(index, over('fixed'))}."
+        f"initialisation, and {of(share)} at the end. Pooling multiplies the effective rank of the same tokens less the mean of "
+        f"their position by {of(over('within'))}, and that of one fixed position by {of(over('fixed'))}."
     )
     return Claim("Pooling, which adds what position explains", _raised(index, over("within")), text)
 
 
 def _raised(index: Index, factor: Callable[[str], Interval]) -> str:
     """Where the whole interval lies above RAISED."""
-    much = f"the rank by more than {RAISED - 1:.0%}"
+    much = f"the rank by more than {100 * (RAISED - 1):.0f} %"
     raised = [name for name in index.regimes if factor(name).low > RAISED]
     if len(raised) == len(index.regimes):
         return f"holds: it raises {much} in every regime"
-    return (
-        f"holds in part: it raises {much} in {', '.join(raised)} alone"
-        if raised
-        else f"does not hold: it raises {much} nowhere"
-    )
+    if raised:
+        return f"holds in part: it raises {much} in {', '.join(raised)} alone"
+    return f"does not hold: it raises {much} nowhere"
 
 
-def _range(index: Index, value: Callable[[str], Interval]) -> str:
-    """ "1.2 (1.1 to 1.3) in both to 2.5 (2.3 to 2.7) in copy"."""
-    found = {name: value(name) for name in index.regimes}
+def _range(names: Sequence[str], value: Callable[[str], Interval]) -> str:
+    """ "1.2 (1.1 to 1.3; both) to 2.5 (2.3 to 2.7; copy)": the smallest and the largest."""
+    found = {name: value(name) for name in names}
     defined = [name for name, interval in found.items() if not math.isnan(interval.mean)]
-    ends = [pick(defined, key=lambda name: found[name].mean) for pick in (min, max)] if defined else index.regimes[:1]
-    return " to ".join(f"{found[name].words()} in {name}" for name in dict.fromkeys(ends))
+    if not defined:
+        return "an undefined factor"
+    ends = [pick(defined, key=lambda name: found[name].mean) for pick in (min, max)]
+    return " to ".join(found[name].words(of=name) for name in dict.fromkeys(ends))
 
 
 # ---- 4
 
 
-def _method(results: Results, index: Index, vectors: Sequence[OneVector]) -> Claim:
+def _method(index: Index, vectors: Sequence[OneVector]) -> Claim:
     title = "Another method, another figure"
     others = list(dict.fromkeys(one.regime for one in vectors if one.layer == "embedding"))
     if not others:
@@ -206,23 +216,38 @@ def _method(results: Results, index: Index, vectors: Sequence[OneVector]) -> Cla
     def found(name: str, layer: str, *, end: bool) -> list[OneVector]:
         return [one for one in vectors if (one.regime, one.layer, one.end) == (name, layer, end)]
 
-    told, dropped = [], []
+    def made(name: str, layer: str) -> bool:
+        """Whether training made a drop, in every seed."""
+        before, after = (found(name, layer, end=end) for end in (False, True))
+        return all(one.drops for one in after) and not all(one.drops for one in before)
+
+    logits = f"{STUDENT}.logits"
+    told = ["One normalised vector an image, in eval mode."]
     for name in others:
         for layer in ("embedding", "representation"):
-            before, after = (found(name, layer, end=end) for end in (False, True))
-            told.append(f"{name}, {layer}: {_directions(after)}; at initialisation {_directions(before)}.")
-            if all(one.drops for one in after) and not all(one.drops for one in before):
-                dropped.append(f"{layer} of {name}")
-    logits = {name: found(name, f"{STUDENT}.logits", end=True) for name in index.regimes}
-    told += [f"{name}, logits: {_directions(after)}." for name, after in logits.items()]
-    verdict = (
-        f"holds: a drop that training made shows at the {', '.join(dropped)}"
-        if dropped
-        else "does not hold: no drop shows"
+            before, after = (_directions(found(name, layer, end=end)) for end in (False, True))
+            told.append(f"{name}, {layer}: {after}; at initialisation {before}.")
+    first = found(index.regimes[0], logits, end=False)
+    rank = _range(index.regimes, lambda name: Interval.of(one.effective_rank for one in found(name, logits, end=True)))
+    live = _range(index.regimes, lambda name: Interval.of(one.live for one in found(name, logits, end=True)))
+    told.append(
+        f"The token regimes' logits: {live} of {first[0].ceiling} directions before a drop (all of them: no drop), effective rank "
+        f"{rank}; at initialisation {_directions(first)}."
     )
-    also = [name for name, after in logits.items() if all(one.drops for one in after)]
-    verdict += f", and at the logits of {', '.join(also)}" if also else " and at no regime's logits" if dropped else ""
-    return Claim(title, verdict, " ".join(["One normalised vector an image, in eval mode.", *told]))
+    embedded, tokens = (
+        [name for name in names if made(name, layer)]
+        for names, layer in ((others, "embedding"), (index.regimes, logits))
+    )
+    return Claim(title, _whose(embedded, tokens), " ".join(told))
+
+
+def _whose(embedded: Sequence[str], tokens: Sequence[str]) -> str:
+    """Which networks' training made a drop, each by name."""
+    beside = f"in the logits of {', '.join(tokens)}" if tokens else "in no token regime's logits"
+    if not embedded:
+        return f"does not hold: training made a drop in no embedding, and {beside}"
+    where = f"training made a drop in the embedding of {', '.join(embedded)}"
+    return f"holds in part: {where}, but also {beside}" if tokens else f"holds: {where}, and {beside}"
 
 
 def _directions(found: Sequence[OneVector]) -> str:

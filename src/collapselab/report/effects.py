@@ -40,12 +40,13 @@ class Interval:
         """By a rising function: exp of logarithms gives a geometric mean."""
         return Interval(change(self.mean), change(self.low), change(self.high), self.seeds)
 
-    def words(self, digits: int = 3, unit: str = "") -> str:
-        """ "1.2 (1.1 to 1.3)"; the interval is left out where one seed gives none."""
+    def words(self, digits: int = 3, of: str = "") -> str:
+        """ "1.2 (1.1 to 1.3)", or "1.2 (1.1 to 1.3; of)"; one seed gives no interval."""
         if math.isnan(self.mean):
             return "undefined"
-        around = f" ({short(self.low, digits)} to {short(self.high, digits)})" if self.seeds > 1 else ""
-        return f"{short(self.mean, digits)}{unit}{around}"
+        around = f"{short(self.low, digits)} to {short(self.high, digits)}" if self.seeds > 1 else ""
+        beside = "; ".join(part for part in (around, of) if part)
+        return short(self.mean, digits) + (f" ({beside})" if beside else "")
 
 
 def ratio(top: Iterable[float], bottom: Iterable[float]) -> Interval:

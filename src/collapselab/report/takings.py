@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,30 +81,29 @@ def one_vector(vectors: Sequence[OneVector]) -> list[Chart]:
     """A panel a layer, networks with an embedding first; those of one kind share a panel."""
     panels = []
     embedded = list(dict.fromkeys(one.regime for one in vectors if one.layer == "embedding"))
-    for name in embedded:
+    for place, name in enumerate(embedded):
         for layer in ("representation", "embedding"):
-            panels.append(_vectors(f"{name}: {layer}", vectors, layer, [name]))
+            panels.append(_vectors(f"{name}: {layer}", "", vectors, layer, {name: (-1, place)}))
     for layer in dict.fromkeys(one.layer for one in vectors if one.layer.startswith("student.")):
-        names = list(dict.fromkeys(one.regime for one in vectors if one.layer == layer))
-        panels.append(_vectors(f"tokens: {layer}", vectors, layer, names))
+        names = dict.fromkeys(one.regime for one in vectors if one.layer == layer)
+        looks = {name: (place, place) for place, name in enumerate(names)}
+        panels.append(_vectors(f"tokens: {layer}", "mean token", vectors, layer, looks))
     if not panels:
         return []
     return [Chart("one-vector", "index", "log10 eigenvalue", panels, START, steps=False, floor=FLOOR)]
 
 
-def _vectors(title: str, vectors: Sequence[OneVector], layer: str, names: Sequence[str]) -> Panel:
+def _vectors(
+    title: str, note: str, vectors: Sequence[OneVector], layer: str, looks: Mapping[str, tuple[int, int]]
+) -> Panel:
+    """`looks`: regime -> colour and dash."""
+
     def found(name: str, *, end: bool) -> list[Floats]:
         return [one.eigenvalues for one in vectors if (one.regime, one.layer, one.end) == (name, layer, end)]
 
-    lines = [Line(name, *_logs(found(name, end=True)), place, place) for place, name in enumerate(names)]
-    starts = [values for name in names for values in found(name, end=False)]
-    return Panel(
-        title,
-        "mean token" if layer.startswith("student.") else "",
-        lines,
-        [Line("all", *_logs(starts), -1, 0)],
-        calm=True,
-    )
+    lines = [Line(name, *_logs(found(name, end=True)), *look) for name, look in looks.items()]
+    starts = [values for name in looks for values in found(name, end=False)]
+    return Panel(title, note, lines, [Line("all", *_logs(starts), -1, 0)], calm=True)
 
 
 def _logs(spectra: Sequence[Floats]) -> tuple[Floats, Floats]:
