@@ -156,7 +156,8 @@ def _beside(results: Results, index: Index) -> tuple[str, Table]:
         }
         for what in ("image", "position", "interaction"):
             measures[f"{network}, variance by {what}"] = share(what, network)
-    measures["k-NN"] = lambda name: _knn(results.regimes[name])
+    if results.labelled:
+        measures["k-NN"] = lambda name: _knn(results.regimes[name])
     rows = [[label, *(cell(name) for name in index.regimes)] for label, cell in measures.items()]
     caption = "Beside the spectra: all tokens' logits, in eval mode from clean images, at the end and in brackets at initialisation"
     return caption, Table(["measure", *index.regimes], rows)
