@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from collapselab.config.study import Study
 from collapselab.console import progress
@@ -114,6 +117,7 @@ def reproduce(study: Study, jobs: int) -> None:
     Raises UserError where a stage fails.
     """
     started = time.time()
+    signal.signal(signal.SIGTERM, _end)
     # Stages are run as `python ...`: this environment's, also where it was not activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     remove_leftovers(study)
@@ -124,6 +128,14 @@ def reproduce(study: Study, jobs: int) -> None:
         run_cells(study, names, min(jobs, len(names)))
     _checked("repro")
     print(*_timings(started), sep="\n")
+
+
+def _end(number: int, frame: object) -> None:
+    """On SIGTERM as on Ctrl-C, which a terminal sends to every process at once: DVC passes no signal on to its stages."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.send_signal(signal.SIGINT)
+    raise KeyboardInterrupt
 
 
 def _check_labels(study: Study) -> None:

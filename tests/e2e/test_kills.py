@@ -100,7 +100,7 @@ class Lab:
         took = re.search(rf"pretrain@{regime}: seed 0: took (\d+) steps", output)
         assert took and int(took[1]) == n - k and k > 0, output
         assert self.outputs(regime) == self.expected(regime)
-        assert not list(self.checkpoints.glob("kills.*"))
+        assert not list(self.checkpoints.glob(f"kills.{regime}.*"))
         rows = self.expected(regime)["history.csv"].decode().splitlines()[1:]
         assert [int(row.split(",")[0]) for row in rows] == list(range(1, n + 1))
         return k
@@ -194,3 +194,14 @@ def test_sigterm_saves_and_exits_and_no_other_configuration_picks_it_up(lab: Lab
     assert "resumed" not in output and "start-up" in output
     method.write_text(before)
     assert lab.check("vicreg", lab.train("vicreg").communicate()[0]) == int(stopped[1])
+
+
+def test_sigterm_to_a_whole_reproduction_ends_its_trainings_and_saves_them(lab: Lab) -> None:
+    process = lab.clone.start("collapselab", "repro")
+    lab.wait_for("simsiam", process)
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    lab.check("simsiam", lab.train("simsiam").communicate()[0])
