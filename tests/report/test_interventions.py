@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from collapselab.report.interventions import intervention_table, interventions
+from collapselab.files import read_json
+from collapselab.report.interventions import Intervention, intervention_table, interventions
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(seed: int, off: list[str], expected: dict[str, list[str]] | None, found: list[str], twin: str = "") -> Any:
@@ -66,3 +70,12 @@ def test_onset_is_the_median_over_seeds_and_an_explanation_is_told() -> None:
 def test_what_is_not_declared_or_has_no_twin_is_left_out() -> None:
     assert interventions(study([["complete"]], [[]], None), {}) == []
     assert intervention_table([]) is None
+
+
+def test_the_readme_shows_the_committed_table() -> None:
+    found = [Intervention(**entry) for entry in read_json(ROOT / "reports/interventions/interventions.json")]
+    table = intervention_table(found)
+    assert table
+    readme = (ROOT / "README.md").read_text()
+    for row in [table.header, *table.rows]:
+        assert f"| {' | '.join(row)} |" in readme
