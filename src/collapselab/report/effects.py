@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from collapselab.report.charts import DEEPEST
 from collapselab.report.inputs import Floats
+from collapselab.report.intervals import t_interval
 from collapselab.report.tables import short
 from collapselab.report.taken import Index, Taken, Way
-
-LEVEL = 0.9  # of the intervals over seeds
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,8 @@ class Interval:
         x = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
         if len(x) == 0:
             return cls(math.nan, math.nan, math.nan, 0)
-        half = float(stdtrit(len(x) - 1, (1 + LEVEL) / 2) * x.std(ddof=1) / math.sqrt(len(x))) if len(x) > 1 else 0.0
         mean = float(x.mean())
-        return cls(mean, mean - half, mean + half, len(x))
+        return cls(mean, *(t_interval(x) or (mean, mean)), len(x))
 
     def map(self, change: Callable[[float], float]) -> Interval:
         """By a rising function: exp of logarithms gives a geometric mean."""

@@ -87,6 +87,7 @@ def intervention_table(found: Sequence[Intervention]) -> Table | None:
             ]
             for one in found
         ],
+        words=5,
     )
 
 

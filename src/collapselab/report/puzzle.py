@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from collapselab.report.causes import ALL, STUDENT, Claim, judge
-from collapselab.report.effects import LEVEL, Interval, apart, between_seeds, moved, rank_factor
+from collapselab.report.effects import Interval, apart, between_seeds, moved, rank_factor
 from collapselab.report.inputs import Results, Run
+from collapselab.report.intervals import LEVEL
 from collapselab.report.onevector import OneVector
 from collapselab.report.outputs import significant
 from collapselab.report.tables import Table, mean, percent, short

@@ -66,6 +66,7 @@ class Row:
 class Table:
     header: list[str]
     rows: list[list[str]]
+    words: int = 2  # leading columns of words rather than numbers
 
 
 def verdict_table(results: Results) -> list[Row]:
