@@ -46,11 +46,8 @@ PARTS = {
 }
 PARTS |= {"checkpoints": (Trainer, "_save"), "write": (Checkpoints, "_write")}
 STEPS = 6  # of the founding network, after which single costs are known
-TRAIN, VALIDATION, TEST = (
-    896,
-    1000,
-    128,
-)  # images of random pixels: an epoch of one step more, and a probe set of full size
+# Images of random pixels: an epoch of one step more, and a probe set of full size.
+TRAIN, VALIDATION, TEST = 896, 1000, 128
 FULL_TRAIN, FULL_TEST = 49_000, 10_000  # CIFAR-10's, without the validation images
 
 

@@ -18,9 +18,9 @@ from collapselab.data.dataset import Manifest, Split
 from collapselab.errors import UserError
 from collapselab.files import load_arrays
 from collapselab.methods import build
-from collapselab.methods.base import Softmax
+from collapselab.methods.base import Method, Softmax
 from collapselab.training.cell import Cell, run_cell
-from collapselab.training.snapshots import evaluating, in_train_mode, make_probe, snapshot
+from collapselab.training.snapshots import Probe, evaluating, in_train_mode, make_probe, snapshot
 from collapselab.training.tokens import summarise
 
 CPU = torch.device("cpu")
@@ -35,14 +35,17 @@ def silent(study: Study) -> Study:
     return study.model_copy(update={"training": study.training.model_copy(update={"snapshots": snapshots})})
 
 
-def probe_of(
-    study: Study, splits: dict[str, Split], manifest: Manifest, augmentation: str
-) -> tuple[Any, Normalisation]:
+def seen_by(
+    study: Study, splits: dict[str, Split], manifest: Manifest, regime: str
+) -> tuple[Method, Probe, Normalisation]:
+    """An untrained network of the regime, and the images that its snapshots see."""
+    torch.manual_seed(0)
+    config = study.regimes[regime]
+    method = build(config, study.backbones[config.backbone], 32, 10)
     normalise = Normalisation.of(manifest.mean, manifest.std)
-    split = splits["validation"]
+    split, augmentation = splits["validation"], study.augmentations[config.augmentation]
     images = torch.from_numpy(split.images)
-    config = study.training.snapshots
-    return make_probe(split, images, config, study.augmentations[augmentation], normalise, 0), normalise
+    return method, make_probe(split, images, study.training.snapshots, augmentation, normalise, 0), normalise
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,9 +86,7 @@ def assert_kept(arrays: dict[str, NDArray[Any]], under: str, layer: str, tokens:
 def test_the_ends_hold_both_modes_and_views_and_each_value_is_that_of_the_tokens(
     study: Study, splits: dict[str, Split], manifest: Manifest
 ) -> None:
-    torch.manual_seed(0)
-    method = build(study.regimes["distillation"], study.backbones["vit"], 32, 10)
-    probe, normalise = probe_of(study, splits, manifest, "pair")
+    method, probe, normalise = seen_by(study, splits, manifest, "distillation")
     torch.manual_seed(1)
     arrays = snapshot(method, probe, normalise, ("eval",), Tokens(position=POSITION), end=True)
     clean = (probe.images.float() / 255 - normalise.mean[:, None, None]) / normalise.std[:, None, None]
@@ -104,9 +105,7 @@ def test_the_ends_hold_both_modes_and_views_and_each_value_is_that_of_the_tokens
 def test_snapshots_between_the_ends_hold_clean_tokens_in_eval_mode_alone(
     study: Study, splits: dict[str, Split], manifest: Manifest
 ) -> None:
-    torch.manual_seed(0)
-    method = build(study.regimes["distillation"], study.backbones["vit"], 32, 10)
-    probe, normalise = probe_of(study, splits, manifest, "pair")
+    method, probe, normalise = seen_by(study, splits, manifest, "distillation")
     plain = snapshot(method, probe, normalise)
     between = snapshot(method, probe, normalise, ("eval",), Tokens(position=POSITION))
     added = {key.split("/")[2] for key in between.keys() - plain.keys()}
@@ -116,9 +115,7 @@ def test_snapshots_between_the_ends_hold_clean_tokens_in_eval_mode_alone(
 
 
 def test_a_layer_of_vectors_has_no_position(study: Study, splits: dict[str, Split], manifest: Manifest) -> None:
-    torch.manual_seed(0)
-    method = build(study.regimes["simsiam"], study.backbones["resnet"], 32, 10)
-    probe, normalise = probe_of(study, splits, manifest, "crops")
+    method, probe, normalise = seen_by(study, splits, manifest, "simsiam")
     before = {name: value.clone() for name, value in method.state_dict().items()}
     arrays = snapshot(method, probe, normalise, ("eval",), Tokens(position=POSITION), end=True)
     kept = {key.rsplit("/", 1)[0] for key in arrays if "/" in key}

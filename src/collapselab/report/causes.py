@@ -19,7 +19,7 @@ from collapselab.report.effects import Interval, Shift, rank_factor, ratio, shif
 from collapselab.report.inputs import Results, Run
 from collapselab.report.onevector import OneVector
 from collapselab.report.tables import mean
-from collapselab.report.taken import PAPER, Index, Taken, Way
+from collapselab.report.taken import ALL, Index, Taken, Way
 
 SATURATED = 0.05  # of ln K: a softmax whose entropy is below it says one class for everything
 ALONG = 0.5  # share of a shift from which it goes along one logit
@@ -30,7 +30,6 @@ DECAY = 0.9  # of the averages of gradients that snapshots hold (training.gradie
 DIGITS = 1e-5  # what these averages resolve
 RAISED = 1.1  # a rank above this factor is raised
 STUDENT = "student"
-ALL = PAPER._replace(tokens="pooled")  # all tokens, in eval mode
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from collapselab.collapse.kind import load_kinds, read_at
-from collapselab.evaluation.answers import UNLABELLED
 from collapselab.report import sweep
 from collapselab.report.captions import PREVIEWS
 from collapselab.report.charts import verdict_of
 from collapselab.report.inputs import Results, Run
+from collapselab.report.protocol import NO_LABELS
 from collapselab.report.tables import Badge, badges, gain, mean, onsets, percent, signed
 
 NOTHING_LEARNT = 2.0  # percentage points of k-NN around initialisation
@@ -58,7 +58,7 @@ def findings(results: Results) -> list[str]:
     ]
     sentences = [f"Collapsed: {_list(bad)}." if bad else "No regime collapsed."]
     if not results.labelled:
-        return [*sentences, f"{UNLABELLED[:1].upper()}{UNLABELLED[1:]}.", *sweep.findings(results)]
+        return [*sentences, NO_LABELS, *sweep.findings(results)]
     if learnt:
         sentences.append(f"Healthy, and above their own initialisation (k-NN points): {_list(learnt)}.")
     idle = nothing_learnt(results)

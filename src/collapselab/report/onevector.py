@@ -16,7 +16,7 @@ import numpy as np
 from collapselab.collapse.statistics.moments import Float, Moments, entropy_rank
 from collapselab.collapse.statistics.spectrum import NOTABLE, Spectrum
 from collapselab.files import Arrays, load_arrays
-from collapselab.report.taken import LOGITS, asked
+from collapselab.report.taken import asked
 from collapselab.runs import MOMENTS, layers
 from collapselab.runs import Run as Cell
 from collapselab.runs import runs as cells
@@ -27,7 +27,7 @@ class OneVector:
     """The spectrum of one layer of one run at one end of it.
 
     Attributes:
-        end: after training; otherwise at initialisation. logits: whether a softmax reads the layer.
+        end: after training; otherwise at initialisation.
         eigenvalues: of the covariance of the normalised vectors, descending, [d].
         live: directions before the steepest drop; drops: whether there is one, as the metric `live_directions` has it.
         ceiling: the highest rank that so many vectors can have.
@@ -37,7 +37,6 @@ class OneVector:
     seed: int
     layer: str
     end: bool
-    logits: bool
     eigenvalues: Float
     effective_rank: float
     live: int
@@ -50,14 +49,12 @@ class OneVector:
         values = moments.eigenvalues[: moments.ceiling]
         spectrum = Spectrum.of(values, images=len(vectors))
         rank = entropy_rank(np.sqrt(values)) if values.any() else math.nan
-        logits = layer.rpartition(".")[2] == LOGITS
         drops = spectrum.drop >= NOTABLE
         return cls(
             cell.regime,
             cell.seed,
             layer,
             end,
-            logits,
             moments.eigenvalues,
             rank,
             spectrum.alive,

@@ -8,6 +8,8 @@ from collapselab.config.study import load_evaluation
 from collapselab.evaluation.answers import UNLABELLED
 from collapselab.report.inputs import Results
 
+NO_LABELS = f"{UNLABELLED[:1].upper()}{UNLABELLED[1:]}."
+
 
 def _used(results: Results, place: str) -> str:
     """The k that was really used: asked for, or less where a class of the bank has fewer images."""
@@ -28,7 +30,7 @@ def protocol(results: Results) -> list[str]:
     return [
         "Features are taken in eval mode from clean images, after training and, paired by seed, at random "
         "initialisation, for which the running statistics of batch norm are first estimated over the training images.",
-        *(_scores(results) if results.labelled else [f"{UNLABELLED[:1].upper()}{UNLABELLED[1:]}."]),
+        *(_scores(results) if results.labelled else [NO_LABELS]),
         f"Training on {_where(results)}. Bytes are the same for the same kind of processor, threads and library versions.",
         f"Seeds: {_seeds_of(results)}." + (several if len({run.seed for run in results.runs}) > 1 else ""),
         f"Images: {results.manifest['origin']}",

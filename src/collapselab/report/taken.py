@@ -42,11 +42,10 @@ class Way(NamedTuple):
     space: str
 
 
-NOTEBOOK = Way(
-    "train", "clean", "pooled", "logits"
-)  # the founding notebook's: nothing switched its networks to eval mode
-PAPER = Way("eval", "clean", "mean", "logits")  # the paper's: one vector an image, in eval mode
-TOKENS = ("pooled", "within", "fixed", "mean")
+# The founding notebook's way: nothing switched its networks to eval mode. The same in eval mode. The paper's: one vector an image.
+NOTEBOOK = Way("train", "clean", "pooled", "logits")
+ALL = Way("eval", "clean", "pooled", "logits")
+PAPER = Way("eval", "clean", "mean", "logits")
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def _of_snapshot(cell: Cell, step: int, arrays: Arrays) -> Iterator[Taken]:
 def _moments(
     count: int, second: NDArray[Any], position: NDArray[Any], fixed: NDArray[Any], image: NDArray[Any]
 ) -> dict[str, Moments]:
-    """By TOKENS; position [T, d], fixed and image [N, d]."""
+    """By `Way.tokens`; position [T, d], fixed and image [N, d]."""
     position = np.asarray(position, dtype=np.float64)
     around = second - position.T @ position / len(position)
     return {

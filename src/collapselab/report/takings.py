@@ -10,7 +10,7 @@ import numpy as np
 from collapselab.report.charts import SMALLEST, Chart, Line, Panel
 from collapselab.report.inputs import Floats
 from collapselab.report.onevector import OneVector
-from collapselab.report.taken import NOTEBOOK, PAPER, Index, Taken, Way
+from collapselab.report.taken import ALL, NOTEBOOK, PAPER, Index, Taken, Way
 
 FLOOR = -9.0  # log10 of eigenvalues below it are drawn at it: far below what any of these figures compares
 START = "random initialisation"
@@ -38,7 +38,6 @@ def _with_mean(taken: Taken) -> Floats:
     return taken.moments.uncentred_eigenvalues
 
 
-ALL = PAPER._replace(tokens="pooled")
 VIEWS = (
     View("as the notebook drew it", "all tokens, train mode, over its largest", NOTEBOOK, _own_axes),
     View("on shared axes", "all tokens, train mode", NOTEBOOK, _centred),
