@@ -6,6 +6,8 @@ spectrum, images .2 to 1.2 times as far apart as the views of one image.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from bench.families import Array, Drawn, family
 from bench.families.shapes import Generator, low_rank, offset, power, single, viewed
@@ -108,6 +110,40 @@ def masked_point(g: Generator, n: int, d: int) -> Drawn:
         far = g.random(len(values)) < share
         values[far] += line * (10 ** g.uniform(1, 3, (int(far.sum()), 1)))
     return Drawn(Evidence(single(sample), views=single(views)), start, {"share": share})
+
+
+def _of_cosines(now: Evidence, start: Evidence) -> Drawn:
+    return Drawn(replace(now, directional=True), replace(start, directional=True))
+
+
+@family(
+    "one direction but for noise, of any length, under a loss of cosines: directions 30 to 1,000 times nearer than at the start",
+    holds=["complete"],
+    open=POINT,
+    sizes=SIZES,
+)
+def one_direction(g: Generator, n: int, d: int) -> Drawn:
+    x, start, ratio, q = _to_a_point(g, n, d)
+    now = _evidence(g, x, ratio * g.uniform(0.2, 1), q)
+    assert now.views is not None
+    m = len(now.views)
+    lengths = g.uniform(1, 30) * np.exp(g.uniform(0.1, 1) * g.normal(size=(n, 1)))
+    views = np.asarray(now.views, dtype=np.float64) * lengths[:m, None]
+    return _of_cosines(Evidence(single(x * lengths), views=single(views)), start)
+
+
+@family("trained well under a loss of cosines, .1 to 30 times as long as at the start", sizes=SIZES)
+def learnt_directions(g: Generator, n: int, d: int) -> Drawn:
+    start, ratio, q = _start(g, n, d)
+    now = _evidence(g, _learnt(g, n, d) * 10 ** g.uniform(-0.5, 1.5), ratio * g.uniform(2, 5), q)
+    return _of_cosines(now, start)
+
+
+@family("nothing learnt under a loss of cosines: another draw of the same layer", sizes=SIZES)
+def nothing_learnt_of_directions(g: Generator, n: int, d: int) -> Drawn:
+    drawn = nothing_learnt(g, n, d)
+    assert drawn.start is not None
+    return _of_cosines(drawn.evidence, drawn.start)
 
 
 @family("d/8 directions where the start had all", holds=["dimensional"], sizes=SIZES)

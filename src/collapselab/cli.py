@@ -159,6 +159,9 @@ def diagnose(
     reference: Annotated[Path | None, _option("--reference", "features, snapshot or run to compare with")] = None,
     thresholds: Annotated[Path | None, _option("--thresholds", "YAML or JSON that overrides thresholds")] = None,
     history: Annotated[Path | None, _option("--history", "CSV of the loss, one row a step")] = None,
+    cosine: Annotated[
+        bool, typer.Option("--cosine", help="the loss compares cosines alone (SimCLR, MoCo, BYOL, SimSiam)")
+    ] = False,
     draws: Annotated[
         int | None, typer.Option(min=0, help="bootstrap samples behind intervals; 0: none, faster")
     ] = None,
@@ -194,6 +197,7 @@ def diagnose(
         reference=reference,
         thresholds=thresholds,
         history=history,
+        cosine=cosine,
         draws=DRAWS if draws is None else draws,
         weights=weights,
         backbone=backbone,

@@ -69,6 +69,18 @@ def test_a_complete_collapse_behind_outliers_is_seen() -> None:
     assert judged(Evidence(sample=sample, views=views), layer(1.0, 1.0, offset=0.5)).verdict == ["complete"]
 
 
+def test_where_a_loss_compares_directions_lengths_hide_no_complete_collapse() -> None:
+    """As without stop-gradient in BYOL: outputs as far apart as ever, along one line through the origin."""
+    start, g = layer(1.0, 1.0), RNG(3)
+    lengths = np.exp(g.standard_normal((200, 1, 1)))
+    views = 3 * lengths * (np.ones(16) + 0.005 * g.standard_normal((200, 4, 16)))
+    now = Evidence(sample=views[:, 0], views=views)
+    assert judged(now, start).verdicts["embedding"] != ["complete"]
+    found = judged(replace(now, directional=True), replace(start, directional=True))
+    assert found.verdict == ["complete"]
+    assert found.kinds["embedding"]["complete"].severity > 0.9
+
+
 def test_a_constant_is_complete_without_any_reference() -> None:
     constant = Evidence(sample=np.ones((50, 8)))
     snapshot = Snapshot(10, "representation", ("embedding",), {"representation": constant, "embedding": constant})

@@ -142,6 +142,15 @@ def test_isotropic_features_read_what_theory_says() -> None:
     )  # chi, 9 degrees of freedom
 
 
+def test_what_a_loss_of_cosines_keeps_apart_is_read_from_unit_vectors() -> None:
+    lengths = np.exp(gaussian(300, 1, seed=2))
+    views = lengths[:, :, None] * gaussian(300 * 4, 16).reshape(300, 4, 16)
+    unit = views / np.linalg.norm(views, axis=-1, keepdims=True)
+    names = ("median_distance", "median_variance_ratio", "direction_spread")
+    found = compute_all(Evidence(views[:, 0], views=views, directional=True), names)
+    assert found == pytest.approx(compute_all(Evidence(unit[:, 0], views=unit), names))
+
+
 def test_a_large_mean_fools_the_published_self_cluster_and_not_the_centred_one() -> None:
     values = of(gaussian(1000, 64) + 30 / 8, "self_cluster", "self_cluster_uncentred")  # an offset of length 30
     assert values["self_cluster_uncentred"] == pytest.approx((900 / 964) ** 2, abs=0.01)

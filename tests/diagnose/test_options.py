@@ -30,6 +30,18 @@ def test_labels_say_whether_clusters_are_classes(run: Run, npy: Npy) -> None:
     assert run("diagnose", clusters, "--labels", names, "--json").json["metrics"] == found["metrics"]
 
 
+def test_under_a_loss_of_cosines_lengths_are_free(run: Run, tmp_path: Path) -> None:
+    """One direction, as BYOL without stop-gradient ends, each vector of its own length."""
+    lengths = np.exp(gaussian(400, 1, seed=2))[:, :, None]
+    now = lengths * (np.ones(16) + 0.005 * gaussian(400 * 4, 16).reshape(400, 4, 16))
+    start = gaussian(400, 16, seed=3)[:, None] + gaussian(400 * 4, 16, seed=4).reshape(400, 4, 16)
+    for name, views in (("now", now), ("start", start)):
+        np.savez(tmp_path / f"{name}.npz", features=views[:, 0], views=views)
+    command = ("diagnose", tmp_path / "now.npz", "--reference", tmp_path / "start.npz", "--json")
+    assert "complete" not in run(*command).json["verdict"]
+    assert "complete" in run(*command, "--cosine").json["verdict"]
+
+
 def test_tokens_of_other_images_and_an_interval_for_them(run: Run, npy: Npy) -> None:
     tokens = npy("tokens", gaussian(50 * 6, 16).reshape(50, 6, 16))
     found = run("diagnose", npy("f", gaussian()), "--tokens", tokens, "--draws", 4, "--json").json

@@ -11,6 +11,7 @@ import pytest
 import torch
 from tests.methods.helpers import CONFIGS, RESNET, VIT, backbone_of, batch_for, changed, embeddings, method_of, off
 
+from collapselab.collapse.snapshot import DIRECTIONAL
 from collapselab.config.data import Augmentation, Branch, Crop, Digits
 from collapselab.config.evaluation import Evaluation
 from collapselab.config.study import Study
@@ -207,3 +208,16 @@ def test_a_presets_average_is_the_one_that_trains() -> None:
     config = type(CONFIGS["byol"])(**CONFIGS["byol"].model_dump(exclude={"ema", "preset"}), preset="scaled")
     assert config.ema == EMA(half_life=0.2)  # type: ignore[attr-defined]
     assert method_of(config).after_step(Progress(1, 40))["ema"] == pytest.approx(0.5**0.125)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "supervised"])
+def test_the_losses_of_cosines_are_those_that_verdicts_know(name: str) -> None:
+    """A loss that reads directions alone doesn't see how long each image's vector is."""
+    method = method_of(CONFIGS[name])
+    outputs = method(method.views(batch_for(method)))
+    scaled = {
+        key: value * torch.rand(value.shape[:-1], generator=torch.Generator().manual_seed(1)).add(0.5)[..., None]
+        for key, value in outputs.items()
+    }
+    before, after = (float(method.loss(found)["loss"].detach()) for found in (outputs, scaled))
+    assert (abs(before - after) < 1e-5) == (name in DIRECTIONAL)

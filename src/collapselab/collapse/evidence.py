@@ -91,6 +91,8 @@ class Evidence:
         gradient_norms: weight layer -> sqrt(E ||g||^2), and
         gradient_snrs: weight layer -> signal-to-noise of its gradients, as `training.gradients` defines both. They are of the
             whole network, whatever the layer: a snapshot has them at the representation. Never empty.
+        directional: whether the loss compares cosines alone, so that lengths are free: what says whether images stay apart then
+            reads unit vectors.
     """
 
     sample: NDArray[Any]
@@ -106,6 +108,7 @@ class Evidence:
     base: NDArray[Any] | None = None
     gradient_norms: Mapping[str, float] | None = None
     gradient_snrs: Mapping[str, float] | None = None
+    directional: bool = False
 
     def __post_init__(self) -> None:
         """Shapes that fit each other; entropies follow from probabilities. Raises UserError."""
@@ -211,6 +214,11 @@ class Evidence:
         return np.asarray(self.sample[self.chosen], dtype=np.float64)
 
     @cached_property
+    def compared(self) -> Float:
+        """`rows` as the loss compares them."""
+        return unit_rows(self.rows) if self.directional else self.rows
+
+    @cached_property
     def from_median(self) -> Float:
         """`rows` less their coordinatewise median, [n, d]: a middle that outliers don't move."""
         return np.asarray(self.rows - np.median(self.rows, 0))
@@ -241,6 +249,11 @@ class Evidence:
         """[m, q, d]: the views of all images, or of a seeded choice of VIEWED of them."""
         assert self.views is not None
         return np.asarray(self.views[_choice(len(self.views), VIEWED)], dtype=np.float64)
+
+    @cached_property
+    def compared_views(self) -> Float:
+        """`view_rows` as the loss compares them."""
+        return unit_rows(self.view_rows) if self.directional else self.view_rows
 
     @cached_property
     def view_groups(self) -> Groups:

@@ -14,6 +14,8 @@ from collapselab.errors import UserError
 from collapselab.files import Arrays, load_about, load_arrays
 
 SCHEMA = 1
+# Methods whose loss compares cosines alone; a test holds the list to the losses.
+DIRECTIONAL = ("byol", "directclr", "moco_v3", "simclr", "simsiam")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class Snapshot:
     representation: str
     loss_layers: tuple[str, ...]
     layers: dict[str, Evidence]
+
+    def of_cosines(self) -> Snapshot:
+        """The same of a network whose loss compares cosines alone."""
+        layers = {name: replace(found, directional=name in self.loss_layers) for name, found in self.layers.items()}
+        return replace(self, layers=layers)
 
     def beside(self, start: Snapshot) -> Snapshot:
         """The same with each layer's features at initialisation, and the representation's, in its evidence (CKA)."""
@@ -70,7 +77,8 @@ def read_snapshot(path: Path) -> Snapshot:
         gradient_norms=_gradients(arrays, "norm", weights),
         gradient_snrs=_gradients(arrays, "snr", weights),
     )
-    return Snapshot(int(about["step"]), about["representation"], tuple(about["loss_layers"]), layers)
+    snapshot = Snapshot(int(about["step"]), about["representation"], tuple(about["loss_layers"]), layers)
+    return snapshot.of_cosines() if about.get("method") in DIRECTIONAL else snapshot
 
 
 def _gradients(arrays: Arrays, what: str, layers: Sequence[str]) -> dict[str, float] | None:

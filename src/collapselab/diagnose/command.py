@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -38,6 +38,7 @@ class Options:
     data: Path | None = None
     size: int = 0
     images: int = 0
+    cosine: bool = False
     html: Path | None = None
     plot: Path | None = None
     as_json: bool = False
@@ -49,6 +50,8 @@ def run(options: Options) -> Outcome:
     thresholds = load_thresholds(options.thresholds) if options.thresholds else THRESHOLDS
     subject = _subject(options)
     reference = read_reference(options.reference, options.layer) if options.reference else None
+    if options.cosine:
+        subject, reference = _of_cosines(subject), reference and _of_cosines(reference)
     history = options.history or subject.history
     hints = signatures(history, subject.snapshot) if history else []
     with threadpool_limits(_threads(subject)):
@@ -61,6 +64,11 @@ def run(options: Options) -> Outcome:
 
         show(outcome)
     return outcome
+
+
+def _of_cosines(subject: Subject) -> Subject:
+    start = subject.start and subject.start.of_cosines()
+    return replace(subject, snapshot=subject.snapshot.of_cosines(), start=start)
 
 
 def _threads(subject: Subject) -> int | None:

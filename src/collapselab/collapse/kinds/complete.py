@@ -9,7 +9,8 @@ from collapselab.collapse.kind import Case, Graded, Missing, kind
     what="Every image gives the same vector, up to the noise of augmentation or of the floats.",
     measured=(
         "Three medians against the same network at random initialisation, all of which must have fallen: between-image over "
-        "within-view variance, a typical image's distance from the middle of all, and the spread of directions. Medians, "
+        "within-view variance, a typical image's distance from the middle of all, and the spread of directions; where the loss "
+        "compares cosines alone, lengths are free and all three are of unit vectors. Medians, "
         "because batch norm throws a few images far out and lets every mean look healthy. Without any reference: spread "
         "under 4 units in the last place of the floats, or nearly all images in one tight point."
     ),
