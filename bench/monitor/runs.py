@@ -30,7 +30,7 @@ from collapselab.methods.joint_embedding import JointEmbedding
 from collapselab.monitor import CollapseMonitor, CollapseWarning
 from collapselab.monitor.reading import METRICS
 from collapselab.randomness import torch_seed
-from collapselab.training.loop import losses_of
+from collapselab.training.loop import begin, losses_of
 from collapselab.training.optimisers import build_optimiser, set_rate
 from collapselab.training.schedules import learning_rate
 from collapselab.training.snapshots import Probe, calibrate_batch_norm, evaluating, make_probe
@@ -104,7 +104,8 @@ def watch(data: Data, regime: str, seed: int, most: int) -> Watched:
             still = _evaluated(method, probe, normalise)
             found.knn[step] = _knn(still, method, probe, data.study)
         set_rate(optimiser, learning_rate(config.optimiser.learning_rate, config.schedule, Progress(step, total)))
-        losses = losses_of(method, method.views(batch), seed, step)
+        begin(method, seed, step)
+        losses = losses_of(method, method.views(batch))
         for layer, given in seen.take().items():
             _update(monitors[layer], given, losses["loss"], step)
             if step % EVERY == 0:

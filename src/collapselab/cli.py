@@ -224,7 +224,7 @@ def explain(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="pretrain, augment, knn or spectra")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="pretrain, augment, knn, spectra or gpu")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
     pairs: Annotated[int, typer.Option(min=1, help="turns that each side takes")] = 5,
 ) -> None:

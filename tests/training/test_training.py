@@ -198,6 +198,18 @@ def test_a_cell_gives_the_same_bytes_twice(
     assert other["weights.safetensors"] != first["weights.safetensors"]
 
 
+def test_autocast_runs_the_networks_in_half_the_bits_and_is_named_where_it_is_on(
+    study: Study, splits: dict[str, Split], manifest: Manifest, tmp_path: Path
+) -> None:
+    half = study.model_copy(update={"training": study.training.model_copy(update={"autocast": "bfloat16"})})
+    for name, chosen in (("full", study), ("half", half)):
+        run_cell(Cell(chosen, "simsiam", 0, torch.device("cpu")), splits, manifest, tmp_path / name)
+    configs = {name: read_json(tmp_path / name / "config.json") for name in ("full", "half")}
+    assert configs["half"] == configs["full"] | {"autocast": "bfloat16"}
+    losses = [float(read_csv(tmp_path / name / "history.csv")[0]["loss"]) for name in ("full", "half")]
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], abs=0.02)
+
+
 def test_a_cell_leaves_what_the_contract_names(
     study: Study, splits: dict[str, Split], manifest: Manifest, tmp_path: Path
 ) -> None:

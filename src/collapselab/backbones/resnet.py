@@ -47,7 +47,7 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.device.type == "cpu":  # channels last through the whole network: a fifth faster there
+        if images.device.type in ("cpu", "cuda"):  # channels last through the whole network: a fifth faster on a CPU
             images = images.contiguous(memory_format=torch.channels_last)
         x = F.relu(self.bn(self.stem(images)), inplace=True)
         features: Tensor = self.blocks(x).mean((2, 3))

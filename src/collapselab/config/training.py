@@ -162,6 +162,10 @@ class Snapshots(Strict):
 
 class Training(Strict):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    autocast: Literal["bfloat16"] | None = Field(
+        None,
+        description="what the networks compute in where it is safe, for GPUs; losses and evaluation stay in float32",
+    )
     threads: int = Field(
         1, ge=0, description="CPU threads of one cell, 0 for all; results are byte-identical only for the same count"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -206,8 +206,18 @@ def rotate(batch: Tensor, uniforms: Tensor, degrees: float) -> Tensor:
     x, y = (2.0 * torch.arange(side, device=batch.device) + 1 - side for side in (width_, height))
     pixels = torch.complex(x.expand(height, width_), y[:, None].expand(height, width_))
     source = torch.view_as_real(torch.polar(torch.ones_like(angle), angle)[:, None, None] * pixels)
-    source /= torch.tensor([width_, height], device=batch.device)  # grid_sample's units: half a side
+    source /= _constant((width_, height), batch)  # grid_sample's units: half a side
     return grid_sample(batch, source, mode="nearest", padding_mode="zeros", align_corners=False)
+
+
+@cache
+def _constant_on(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+def _constant(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """The values in the dtype and on the device of `like`: brought there once, as each transfer waits for the device."""
+    return _constant_on(values, like.dtype, like.device)
 
 
 # ---- colours
@@ -217,7 +227,7 @@ _GREY = (0.2989, 0.587, 0.114)  # the luma weights of torchvision's rgb_to_grays
 
 def luma(batch: Tensor) -> Tensor:
     """[N, 3, H, W] -> [N, 1, H, W]."""
-    return (batch * batch.new_tensor(_GREY)[:, None, None]).sum(1, keepdim=True)
+    return (batch * _constant(_GREY, batch)[:, None, None]).sum(1, keepdim=True)
 
 
 def grayscale(batch: Tensor, uniforms: Tensor, probability: float) -> Tensor:
@@ -243,10 +253,17 @@ def jitter(batch: Tensor, uniforms: Tensor, config: Jitter) -> Tensor:
         for number, (limit, adjust) in enumerate(adjustments):
             if not limit:
                 continue
-            rows = torch.nonzero(applied & (order[:, place] == number))[:, 0]
-            changed = adjust(batch[rows], (strength[rows, number] * limit)[:, None, None, None])
-            batch = batch.index_copy(0, rows, changed)
+            change, chosen = strength[:, number] * limit, applied & (order[:, place] == number)
+            batch = _adjust_rows(batch, chosen, change[:, None, None, None], adjust)
     return batch
+
+
+def _adjust_rows(batch: Tensor, chosen: Tensor, change: Tensor, adjust: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """`adjust` of the chosen images [N] by their changes [N, 1, 1, 1]; the others as they are."""
+    if batch.is_cuda:  # all of them and a choice: which rows are chosen, the CPU would have to wait for
+        return torch.where(chosen[:, None, None, None], adjust(batch, change), batch)
+    rows = torch.nonzero(chosen)[:, 0]
+    return batch.index_copy(0, rows, adjust(batch[rows], change[rows]))
 
 
 def adjust_brightness(batch: Tensor, change: Tensor) -> Tensor:
@@ -275,7 +292,7 @@ def adjust_hue(batch: Tensor, change: Tensor) -> Tensor:
     sector = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], 1)
     hue = sector.gather(1, largest[:, None])[:, 0] / 6 + change[:, 0]
     # Each channel of an HSV colour is value - chroma * clamp(min(k, 4 - k), 0, 1), k = (n + 6 hue) mod 6, n = 5, 3, 1.
-    k = (batch.new_tensor([5.0, 3.0, 1.0])[:, None, None] + 6 * hue[:, None]) % 6
+    k = (_constant((5.0, 3.0, 1.0), batch)[:, None, None] + 6 * hue[:, None]) % 6
     return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
 
 

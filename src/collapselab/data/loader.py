@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from collapselab.config.data import Augmentation
+from collapselab.cudagraphs import Replayed
 from collapselab.data import augment
 from collapselab.data.augment import Normalisation
 from collapselab.randomness import uniforms
@@ -48,6 +49,7 @@ class Loader:
     ) -> None:
         self.images, self.labels, self.augmentation, self.normalise = images, labels, augmentation, normalise
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self._augment = {branch: Replayed(partial(self._view, branch)) for branch in augmentation}
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -84,5 +86,8 @@ class Loader:
         views: dict[str, list[Tensor]] = {branch: [] for branch in self.augmentation}
         for branch, view in self._views():
             table = tables[branch, view].index_select(0, rows)
-            views[branch].append(augment.augment(images, table, self.augmentation[branch], self.normalise))
+            views[branch].append(self._augment[branch](images, table)["view"])
         return Batch(views, self.labels[rows], lambda purpose, columns: drawn(purpose, columns)[rows])
+
+    def _view(self, branch: str, images: Tensor, table: Tensor) -> dict[str, Tensor]:
+        return {"view": augment.augment(images, table, self.augmentation[branch], self.normalise)}

@@ -84,7 +84,7 @@ class Combination:
 class Softmax:
     """How a layer becomes probabilities in the method's own loss: softmax((x - centre) / temperature)."""
 
-    temperature: float = 1.0
+    temperature: float | Tensor = 1.0
     centre: Tensor | None = None
 
     def to_cpu(self) -> Softmax:

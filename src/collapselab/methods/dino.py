@@ -92,7 +92,9 @@ class DINO(Method):
             batch = torch.cat([outputs["t1"], outputs["t2"]]).detach().mean(0)
             self.batch_centre = gather(batch[None]).mean(0)
         # Each view's teacher teaches the other view's student.
-        teacher = self._teacher_softmax()(torch.stack([outputs["t1"], outputs["t2"]]))
+        targets = torch.stack([outputs["t1"], outputs["t2"]])
+        # The buffer itself: a number would be read from the device once, where the step is recorded and replayed.
+        teacher = Softmax(self.temperature, self._teacher_centre())(targets)
         student = torch.stack([outputs["s2"], outputs["s1"]])
         return cross_entropy(teacher, student / self.config.student_temperature)
 
@@ -108,7 +110,8 @@ class DINO(Method):
         return {"student.representation": summary(self.student[0](images))}
 
     def softmaxes(self) -> dict[str, Softmax]:
-        return {"student.logits": Softmax(self.config.student_temperature), "teacher.logits": self._teacher_softmax()}
+        teacher = Softmax(float(self.temperature), self._teacher_centre())
+        return {"student.logits": Softmax(self.config.student_temperature), "teacher.logits": teacher}
 
     def after_step(self, progress: Progress) -> dict[str, float]:
         if self.batch_centre is not None:
@@ -125,8 +128,8 @@ class DINO(Method):
         if self.config.teacher == "epoch":
             move_towards(self.teacher, self.student, keep=0.0)
 
-    def _teacher_softmax(self) -> Softmax:
-        return Softmax(float(self.temperature), self.centre if self.config.centering else None)
+    def _teacher_centre(self) -> Tensor | None:
+        return self.centre if self.config.centering else None
 
     def _temperature(self, fraction: float) -> float:
         """The teacher's at this fraction of the run: a linear warm-up, then constant."""

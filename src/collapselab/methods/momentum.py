@@ -45,10 +45,10 @@ def cosine_between(start: float, end: float, fraction: float) -> float:
 @torch.no_grad()
 def move_towards(target: nn.Module, source: nn.Module, keep: float) -> None:
     """target = keep * target + (1 - keep) * source, for parameters; buffers are copied."""
-    for old, new in zip(target.parameters(), source.parameters(), strict=True):
-        old.data.lerp_(new, 1 - keep)
-    for last, latest in zip(target.buffers(), source.buffers(), strict=True):
-        last.copy_(latest)
+    torch._foreach_lerp_([*target.parameters()], [*source.parameters()], 1 - keep)
+    buffers = [*target.buffers()]
+    if buffers:
+        torch._foreach_copy_(buffers, [*source.buffers()])
 
 
 class MomentumRegime(Regime):

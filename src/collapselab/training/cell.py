@@ -86,7 +86,7 @@ class Cell:
             "representation": method.representation,
             "loss_layers": list(method.loss_layers),
             "supervised": method.supervised,
-        }
+        } | ({"autocast": study.training.autocast} if study.training.autocast else {})
 
     def shapes(self, manifest: Manifest, sources: Mapping[str, str]) -> dict[str, Any]:
         """Everything that decides the run's bytes: a checkpoint may be picked up only where all of it is the same.
@@ -148,7 +148,8 @@ def run_cell(
         calibrate_batch_norm(method, images["train"], normalise)
         recorder.features("initial", step=0)
     with History(out / "history.csv", found.history if found else b"") as history:
-        trainer = Trainer(config, cell.seed, method, loader, history, recorder.snapshot, advance, checkpoints)
+        autocast = getattr(torch, cell.study.training.autocast) if cell.study.training.autocast else None
+        trainer = Trainer(config, cell.seed, method, loader, history, recorder.snapshot, advance, autocast, checkpoints)
         try:
             trainer.run(found)
         except NotFinite as error:

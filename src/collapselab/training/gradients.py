@@ -35,7 +35,6 @@ class GradientStatistics:
 
     Attributes:
         layers: dotted names of the modules that own trainable parameters directly, in the order of the network.
-        step: updates so far.
     """
 
     def __init__(self, method: nn.Module) -> None:
@@ -45,7 +44,12 @@ class GradientStatistics:
         self._squares = torch.zeros(len(trained), device=self._parameters[0].device)  # E ||g||^2, [parameters]
         self._owners = [name.rpartition(".")[0] or "method" for name in trained]
         self.layers = list(dict.fromkeys(self._owners))
-        self.step = 0
+        self._step = torch.zeros((), dtype=torch.int64, device=self._squares.device)
+
+    @property
+    def step(self) -> int:
+        """Updates so far."""
+        return int(self._step)
 
     @torch.no_grad()
     def update(self) -> None:
@@ -56,7 +60,7 @@ class GradientStatistics:
         ]
         torch._foreach_lerp_(list(self._means.values()), gradients, 1 - DECAY)
         self._squares.lerp_(torch.stack(torch._foreach_norm(gradients)).square_(), 1 - DECAY)
-        self.step += 1
+        self._step += 1
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a snapshot holds: `gradient/norm/<layer>` and `gradient/snr/<layer>`, [1] float64.
@@ -85,7 +89,7 @@ class GradientStatistics:
     def state(self) -> dict[str, Tensor]:
         """All that `restore` needs to go on with the same bits, by names that files can hold; the tensors are not copied."""
         means = {f"mean/{name}": mean for name, mean in self._means.items()}
-        return means | {"square": self._squares, "step": torch.tensor(self.step)}
+        return means | {"square": self._squares, "step": self._step}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from another's `state()`. Raises UserError where it is of other parameters."""
@@ -94,4 +98,3 @@ class GradientStatistics:
             raise UserError("the stored averages of gradients are of another network than this one")
         for name, value in own.items():
             value.copy_(state[name])
-        self.step = int(state["step"])

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from collapselab.config.training import Regime
+from collapselab.cudagraphs import Replayed
 from collapselab.data.loader import Batch, Loader
 from collapselab.methods.base import Method, Progress, Views
 from collapselab.randomness import torch_seed
@@ -36,6 +38,7 @@ class Trainer:
     Attributes:
         record: called with (step, epoch, gradients) at step 0 and after each step; writes the snapshots that are due.
         advance: called with (step, steps) after each step, for progress.
+        autocast: what the networks compute in where it is safe; None leaves them in float32. Losses are float32 always.
         checkpoints: where the state is saved at each epoch's end and every few seconds; None keeps none.
     """
 
@@ -46,11 +49,14 @@ class Trainer:
     history: History
     record: Callable[[int, int, GradientStatistics], None]
     advance: Callable[[int, int], None]
+    autocast: torch.dtype | None = None
     checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:
         self.optimiser = build_optimiser(self.method, self.config.optimiser)
         self.gradients = GradientStatistics(self.method)
+        self._differentiate_again = Replayed(lambda labels, *images: self._differentiate(self._named(labels, images)))
+        self._update_again = Replayed(self._update)
         self.step = 0
         self.steps = self.config.epochs * len(self.loader)
 
@@ -75,8 +81,7 @@ class Trainer:
 
     def _advance(self, batch: Batch, epoch: int) -> None:
         rate = learning_rate(self.config.optimiser.learning_rate, self.config.schedule, Progress(self.step, self.steps))
-        set_rate(self.optimiser, rate)
-        terms = self._descend(batch)
+        terms = self._descend(batch, rate)
         self.step += 1
         recorded = self.method.after_step(Progress(self.step, self.steps))
         if self.step % len(self.loader) == 0:
@@ -85,18 +90,45 @@ class Trainer:
         self.record(self.step, epoch + 1, self.gradients)
         self.advance(self.step, self.steps)
 
-    def _descend(self, batch: Batch) -> dict[str, float]:
+    def _descend(self, batch: Batch, rate: float) -> dict[str, float]:
         """One optimiser step; the loss and its terms as numbers."""
         views = self.method.views(batch)
-        losses = losses_of(self.method, views, self.seed, self.step)
-        values = {name: float(value.detach()) for name, value in losses.items()}
+        begin(self.method, self.seed, self.step)
+        # Masks are as long as the batch's shortest: no fixed shapes to record.
+        again = views.labels.is_cuda and not views.masks
+        if again:
+            losses = self._differentiate_again(views.labels, *(x for images in views.images.values() for x in images))
+        else:
+            losses = self._differentiate(views)
+        # Read together: each read waits for the device.
+        values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         if not math.isfinite(values["loss"]):
             raise NotFinite(self.step + 1, values["loss"], views)
+        if again:
+            self._update_again(torch.full((), rate, device=views.labels.device))
+        else:
+            self._update(rate)
+        return values
+
+    def _differentiate(self, views: Views) -> dict[str, Tensor]:
+        """The loss and its terms, without gradient; the loss's lies at the parameters."""
         self.optimiser.zero_grad(set_to_none=True)
+        losses = losses_of(self.method, views, self.autocast)
         torch.autograd.backward(losses["loss"])
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _update(self, rate: float | Tensor) -> dict[str, Tensor]:
+        """Use the gradients. `rate` is a tensor where the step is recorded and replayed, which would repeat a number."""
+        set_rate(self.optimiser, rate)
         self.gradients.update()
         self.optimiser.step()
-        return values
+        return {}
+
+    def _named(self, labels: Tensor, images: tuple[Tensor, ...]) -> Views:
+        """The views again that were laid out in a row."""
+        rest = iter(images)
+        counts = {branch: entry.views for branch, entry in self.loader.augmentation.items()}
+        return Views({branch: [next(rest) for _ in range(count)] for branch, count in counts.items()}, labels)
 
     def _save(self, signal: int | None) -> None:
         due = self.checkpoints is not None and (self.checkpoints.due() or self.step % len(self.loader) == 0)
@@ -111,11 +143,15 @@ class Trainer:
             raise Interrupted(f"stopped after step {self.step} of {self.steps} {saved}", signal)
 
 
-def losses_of(method: Method, views: Views, seed: int, step: int) -> dict[str, torch.Tensor]:
-    """The loss and its terms of the step that follows `step` steps, in train mode, with gradient.
-
-    Dropout reads torch's global generator, which is set here to this step's own address.
-    """
+def begin(method: Method, seed: int, step: int) -> None:
+    """Make ready for the step that follows `step` steps: train mode, and torch's global generator, which dropout reads."""
     torch.manual_seed(torch_seed(seed, "dropout", step))
-    method.train()
-    return method.loss(method(views))
+    if not method.training:  # a walk through all modules
+        method.train()
+
+
+def losses_of(method: Method, views: Views, autocast: torch.dtype | None = None) -> dict[str, Tensor]:
+    """The loss and its terms, with gradient, in the mode that the method is in; only the networks run in `autocast`."""
+    with torch.autocast(views.labels.device.type, autocast, enabled=autocast is not None):
+        outputs = method(views)
+    return method.loss({name: value.float() if value.is_floating_point() else value for name, value in outputs.items()})

@@ -20,13 +20,17 @@ def build_optimiser(method: Method, config: Optimiser) -> torch.optim.Optimizer:
     groups = [part for group in method.parameter_groups() for part in _split(group, config)]
     rate, decay = config.learning_rate, config.weight_decay
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True, capturable=_on_cuda(method))
     if config.name == "lars":
         return LARS(groups, lr=rate, momentum=config.momentum, weight_decay=decay, trust=config.trust, clip=config.clip)
     return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, weight_decay=decay, fused=True)
 
 
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def _on_cuda(method: Method) -> bool:
+    return any(parameter.is_cuda for parameter in method.parameters())
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float | Tensor) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate * group["rate"]
 
@@ -96,7 +100,8 @@ class LARS(torch.optim.Optimizer):
     @staticmethod
     def _rate(weight: Tensor, group: dict[str, Any]) -> Tensor | float:
         if not group["adapted"]:
-            return float(group["lr"])
+            lr: Tensor | float = group["lr"]
+            return lr
         assert weight.grad is not None
         size, slope = weight.norm(), weight.grad.norm()
         ratio = group["trust"] * size / (slope + group["weight_decay"] * size)

@@ -17,7 +17,7 @@ from collapselab.files import Arrays, load_about, load_arrays, save_arrays
 from collapselab.methods import METHODS, build
 from collapselab.methods.base import Method, Views
 from collapselab.training.checkpoints import collect_method, restore_method
-from collapselab.training.loop import losses_of
+from collapselab.training.loop import begin, losses_of
 from collapselab.training.process import prepare
 
 SCHEMA = 1
@@ -83,7 +83,8 @@ def replay(path: Path) -> Replay:
     broken: list[str] = []
     handles = [module.register_forward_hook(_watch(name, broken)) for name, module in method.named_modules() if name]
     with torch.no_grad():
-        losses = losses_of(method, views, config["seed"], about["step"] - 1)
+        begin(method, config["seed"], about["step"] - 1)
+        losses = losses_of(method, views)
     for handle in handles:
         handle.remove()
     values = {name: float(value) for name, value in losses.items()}
