@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
-from bench.speed import peer
+from bench.speed import NAMES, gpu, page, peer
 from bench.speed.measure import Part, Result
 
 from collapselab.backbones import VisionTransformer
 from collapselab.config.training import ViT
+from collapselab.errors import UserError
 from collapselab.methods.token_distillation import TokenDistillation, TokenDistillationConfig, TokenHead
 
 VIT = ViT(architecture="vit", patch=4, width=256, depth=6, heads=4, mlp=1024, dropout=0.0)
@@ -60,3 +62,13 @@ def test_an_unknown_benchmark_is_one_message() -> None:
     command = [sys.executable, "-c", "from collapselab.cli import main; main()", "bench", "spectre"]
     result = subprocess.run(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True, check=False)
     assert result.returncode == 2 and "did you mean `spectra`?" in result.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has one")
+def test_the_gpus_benchmark_asks_for_one() -> None:
+    with pytest.raises(UserError, match="CUDA"):
+        gpu.measure(1)
+
+
+def test_every_benchmark_has_a_goal() -> None:
+    assert set(page.GOALS) == set(NAMES)

@@ -6,7 +6,7 @@ import importlib
 
 from bench.speed.measure import PAIRS, Result
 
-NAMES = ("pretrain", "augment", "knn", "spectra")
+NAMES = ("pretrain", "augment", "knn", "spectra", "gpu")
 
 
 def run(name: str, pairs: int = PAIRS) -> Result:

@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=PAIRS, help=f"turns of each comparison, default {PAIRS}")
     pairs = parser.parse_args().pairs
-    results = [_in_own_process(name, pairs) for name in NAMES]
+    results = [_in_own_process(name, pairs) for name in NAMES if name != "gpu"]  # a machine of its own: docs/gpu.md
     found = {regime: memory.measure(regime) for regime in ("frozen", "both")}
     page.write(results, small.measure(), startup.measure(), found, recording.measure())
 

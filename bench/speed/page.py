@@ -19,6 +19,7 @@ GOALS = {
     "augment": "at least 20, and at most 3 % of a step",
     "knn": "at least 1, with at most 1 GiB of memory besides the features",
     "spectra": "at least 0.5",
+    "gpu": "at least 20 for the founding network, at least 3 for SimSiam",
 }
 
 

@@ -102,10 +102,10 @@ def cross_entropy(teacher: Tensor, student: Tensor) -> Tensor:
     return -(target * log_student).sum(-1).mean()
 
 
-def train(data: np.ndarray, regime: str) -> Iterator[float]:
+def train(data: np.ndarray, regime: str, device: str = "cpu") -> Iterator[float]:
     """The loss of one step after the other, for ever; regime "both" or "frozen"."""
     torch.manual_seed(42)
-    student, teacher = Network(), Network()
+    student, teacher = Network().to(device), Network().to(device)
     trained = list(student.parameters())
     if regime == "both":
         trained += list(teacher.parameters())
@@ -113,8 +113,8 @@ def train(data: np.ndarray, regime: str) -> Iterator[float]:
     while True:
         for clean, augmented in zip(*loaders(data), strict=True):
             with torch.set_grad_enabled(regime == "both"):
-                taught = teacher(clean)
-            loss = cross_entropy(taught, student(augmented))
+                taught = teacher(clean.to(device))
+            loss = cross_entropy(taught, student(augmented.to(device)))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

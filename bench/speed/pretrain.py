@@ -18,8 +18,8 @@ PATCHES, WIDTH, DEPTH, MLP, HEAD = 64, 256, 6, 1024, (2048, 2048, 128)
 class Side:
     """A worker that steps when it is told to."""
 
-    def __init__(self, side: str, regime: str, denormals: str) -> None:
-        command = [sys.executable, "-m", "bench.speed.worker", side, regime, denormals]
+    def __init__(self, module: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", module, *arguments]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -46,7 +46,7 @@ def products(regime: str) -> float:
 
 
 def compare(regime: str, denormals: str, pairs: int) -> Part:
-    peer, ours = Side("peer", regime, denormals), Side("ours", regime, denormals)
+    peer, ours = (Side("bench.speed.worker", side, regime, denormals) for side in ("peer", "ours"))
     try:
         for side in (peer, ours):
             for _ in range(2):  # the first loads, the second fills the memory that later ones use again
