@@ -197,3 +197,19 @@ def test_entropy_rank_counts_equal_weights_and_skips_zeros() -> None:
     assert entropy_rank(np.full(7, 0.3)) == pytest.approx(7)
     assert entropy_rank(np.array([2.0, 0, 2.0, 0])) == pytest.approx(2)
     assert entropy_rank(np.array([0.5, 0.25, 0.25])) == pytest.approx(2**1.5)  # 1.5 bits
+
+
+@pytest.mark.parametrize("d", [1, 2, 7, 64])
+@pytest.mark.parametrize("offset", [0.0, 1e-3, 3.0, 1e4])
+def test_both_spectra_of_one_reduction_are_those_of_numpy(d: int, offset: float) -> None:
+    x = gaussian(200, d) * np.arange(1, d + 1) ** -1.0 + offset * gaussian(d, seed=1)
+    found = Moments.of(x)
+    for ours, matrix in ((found.eigenvalues, found.covariance), (found.uncentred_eigenvalues, found.second)):
+        wanted = np.linalg.eigvalsh(matrix)[::-1]
+        np.testing.assert_allclose(ours, wanted.clip(min=0), atol=1e-13 * wanted[0])
+
+
+def test_a_large_mean_costs_the_centred_spectrum_nothing() -> None:
+    x = gaussian(200, 16) * 2.0 ** -np.arange(16)
+    far = Moments(200, 1e9 * np.ones(16), Moments.of(x).scatter, 1e9)
+    np.testing.assert_allclose(far.eigenvalues, Moments.of(x).eigenvalues, rtol=1e-6)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigvalsh_tridiagonal, lapack
 
 from collapselab.errors import UserError
 
@@ -111,12 +112,25 @@ class Moments:
         if self.centred is not None:
             found = _descending(self.centred @ self.centred.T / self.count)
             return np.concatenate([found, np.zeros(len(self.mean) - len(found))])
-        return _descending(self.covariance)
+        return self._spectra[0]
 
     @cached_property
     def uncentred_eigenvalues(self) -> Float:
         """Of E x x^T, descending, rounding below zero cut off, [d]."""
-        return _descending(self.second)
+        return self._spectra[1]
+
+    @cached_property
+    def _spectra(self) -> tuple[Float, Float]:
+        """Eigenvalues of the covariance and of E x x^T, [d] each, for little more than the price of one of them.
+
+        Turned so that the mean lies along the first axis, the two differ in their first entry alone; so do the tridiagonal matrices
+        that one reduction, which leaves that axis where it is, makes of them.
+        """
+        size = float(np.linalg.norm(self.mean))
+        diagonal, beside = _tridiagonal(_turned(self.covariance, self.mean) if size else self.covariance)
+        uncentred = diagonal.copy()
+        uncentred[0] += size**2
+        return _eigenvalues(diagonal, beside), _eigenvalues(uncentred, beside)
 
     @property
     def trace(self) -> float:
@@ -189,6 +203,29 @@ class Groups:
 
 def _descending(matrix: Float) -> Float:
     return np.asarray(np.linalg.eigvalsh(matrix)[::-1].clip(min=0), dtype=np.float64)
+
+
+def _turned(matrix: Float, onto_first: Float) -> Float:
+    """H matrix H, H the reflection that lays a vector along the first axis."""
+    normal = onto_first / np.linalg.norm(onto_first)
+    normal[0] += np.copysign(1.0, normal[0])
+    normal /= np.linalg.norm(normal)
+    image = matrix @ normal
+    image -= (normal @ image) * normal
+    crossed = np.outer(2 * normal, image)
+    return np.asarray(matrix - crossed - crossed.T)
+
+
+def _tridiagonal(matrix: Float) -> tuple[Float, Float]:
+    """Diagonal [d] and what lies beside it [d - 1] of a tridiagonal matrix with the same eigenvalues; the first axis stays."""
+    work, _ = lapack.dsytrd_lwork(len(matrix), lower=1)
+    _, diagonal, beside, _, _ = lapack.dsytrd(np.asfortranarray(matrix), lower=1, lwork=int(work))
+    return diagonal, beside
+
+
+def _eigenvalues(diagonal: Float, beside: Float) -> Float:
+    found = eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf") if len(beside) else diagonal
+    return np.asarray(found[::-1].clip(min=0), dtype=np.float64)
 
 
 def entropy_rank(weights: NDArray[Any]) -> float:
