@@ -144,7 +144,10 @@ def test_a_kill_during_the_write_of_a_checkpoint(lab: Lab) -> None:
     process = lab.clone.start(sys.executable, "-c", IN_THE_WRITE, "vicreg")
     process.communicate()
     assert process.returncode == -signal.SIGKILL and list(lab.checkpoints.rglob(".*.tmp"))
-    assert lab.check("vicreg", lab.train("vicreg").communicate()[0]) == 10  # two epochs of five steps
+    # At ends of epochs, and after 15 seconds where the machine is busy: two whole ones before the torn one.
+    whole = [int(path.stem.removeprefix("step-")) for path in lab.checkpoints.rglob("step-*.npz")]
+    assert len(whole) == 2
+    assert lab.check("vicreg", lab.train("vicreg").communicate()[0]) == max(whole)
 
 
 def test_a_killed_process_group_under_dvc(lab: Lab) -> None:
