@@ -35,8 +35,8 @@ ui: install ## the MLflow UI on this repository's runs, localhost only
 track: install ## project the files of runs/ into MLflow by hand
 	@$(BIN)/collapselab track
 
-test: install ## fast tests, the pipeline on a tiny study among them; two processes, a file at a time
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+test: install ## fast tests, the pipeline on a tiny study among them; two processes of one thread, a file at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: install ## every test, the default study in full among them: before a release
 	$(BIN)/python -m pytest
