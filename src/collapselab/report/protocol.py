@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from collapselab.config.study import load_evaluation
 from collapselab.evaluation.answers import UNLABELLED
@@ -19,9 +20,17 @@ def _used(results: Results, place: str) -> str:
     return " or ".join(str(k) for k in used) + cut
 
 
-def _where(results: Results) -> str:
-    places = sorted({(run.config["device"], run.config["threads"]) for run in results.runs})
-    return " and ".join(f"{device} with {threads} thread{'s' if threads != 1 else ''}" for device, threads in places)
+def training(configs: Sequence[Mapping[str, Any]]) -> str:
+    """Where and in what the runs with these config.json were trained, and whether another gets the same bytes."""
+    places = dict.fromkeys(
+        f"{one['device']} with {one['threads']} thread{'s' if one['threads'] != 1 else ''}"
+        + (f", networks in {one['autocast']}" if one.get("autocast") else "")
+        for one in sorted(configs, key=lambda one: (one["device"], one["threads"]))
+    )
+    kept = "Bytes are the same for the same kind of processor, threads and library versions"
+    if any(one["device"] != "cpu" for one in configs):
+        kept = "Bytes are promised on CPUs alone"
+    return f"Training on {' and '.join(places)}. {kept}."
 
 
 def protocol(results: Results) -> list[str]:
@@ -31,7 +40,7 @@ def protocol(results: Results) -> list[str]:
         "Features are taken in eval mode from clean images, after training and, paired by seed, at random "
         "initialisation, for which the running statistics of batch norm are first estimated over the training images.",
         *(_scores(results) if results.labelled else [NO_LABELS]),
-        f"Training on {_where(results)}. Bytes are the same for the same kind of processor, threads and library versions.",
+        training([run.config for run in results.runs]),
         f"Seeds: {_seeds_of(results)}." + (several if len({run.seed for run in results.runs}) > 1 else ""),
         f"Images: {results.manifest['origin']}",
     ]
