@@ -19,7 +19,7 @@ from collapselab.report.effects import Interval, Shift, rank_factor, ratio, shif
 from collapselab.report.inputs import Results, Run
 from collapselab.report.onevector import OneVector
 from collapselab.report.tables import mean
-from collapselab.report.taken import ALL, Index, Taken, Way
+from collapselab.report.taken import ALL, FLOOR, Index, Taken, Way
 
 SATURATED = 0.05  # of ln K: a softmax whose entropy is below it says one class for everything
 ALONG = 0.5  # share of a shift from which it goes along one logit
@@ -69,7 +69,10 @@ def _shift(results: Results, index: Index) -> Claim:
         return _range(names, lambda name: ratio([getattr(one, key) for one in found[name]], [1.0] * len(found[name])))
 
     def share(*, end: bool) -> str:
-        return _range(names, lambda name: Interval.of(one.mean_share for one in index.get(name, STUDENT, ALL, end=end)))
+        return _range(
+            names,
+            lambda name: Interval.of(one.mean_share for one in index.get(name, STUDENT, ALL, end=end)).within(0, 1),
+        )
 
     text = (
         f"Where the softmax ends one-hot, the mean of the student's logits moved by {over('size')} times the spread of its tokens "
@@ -139,7 +142,8 @@ def _dropout(index: Index) -> Claim:
 
     def share(name: str) -> Interval:
         noisy, clean = (index.get(name, STUDENT, way) for way in ways("pooled"))
-        return Interval.of(1 - b.moments.trace / a.moments.trace for a, b in zip(noisy, clean, strict=True))
+        found = Interval.of(1 - b.moments.trace / a.moments.trace for a, b in zip(noisy, clean, strict=True))
+        return found.within(-math.inf, 1)
 
     def of(value: Callable[[str], Interval]) -> str:
         return _range(index.regimes, value)
@@ -147,16 +151,16 @@ def _dropout(index: Index) -> Claim:
     before = rank_factor(index, index.regimes[0], STUDENT, *ways("pooled"), end=False)
     text = (
         f"Train mode multiplies the effective rank of all tokens' logits by {before.words()} at initialisation, and at the end by "
-        f"{of(pooled)}; that of mean tokens by {of(one_vector)}; the smaller half of all tokens' eigenvalues by {of(lifted)}. Of "
-        f"the variance in train mode, {of(share)} is not there in eval mode."
+        f"{of(pooled)}; that of mean tokens by {of(one_vector)}; the smaller half of all tokens' eigenvalues by {of(lifted)} "
+        f"(what is below 1e{FLOOR:.0f} taken for it). Of the variance in train mode, {of(share)} is not there in eval mode."
     )
     return Claim("Dropout, in train mode", _raised(index, pooled), text)
 
 
 def _small(taken: Taken) -> float:
-    """Geometric mean of the smaller half of the eigenvalues."""
+    """Geometric mean of the smaller half of the eigenvalues, down to FLOOR."""
     values = taken.eigenvalues[len(taken.eigenvalues) // 2 :]
-    return float(np.exp(np.log(values).mean())) if values[-1] > 0 else 0.0
+    return float(np.exp(np.log(np.maximum(values, 10.0**FLOOR)).mean()))
 
 
 # ---- 3
@@ -169,7 +173,9 @@ def _pooling(index: Index) -> Claim:
     def share(name: str, *, end: bool = True) -> Interval:
         ways = (ALL._replace(tokens="within"), ALL)
         around, whole = (index.get(name, STUDENT, way, end=end) for way in ways)
-        return Interval.of(1 - a.moments.trace / b.moments.trace for a, b in zip(around, whole, strict=True))
+        return Interval.of(1 - a.moments.trace / b.moments.trace for a, b in zip(around, whole, strict=True)).within(
+            0, 1
+        )
 
     def of(value: Callable[[str], Interval]) -> str:
         return _range(index.regimes, value)
@@ -228,7 +234,7 @@ def _method(index: Index, vectors: Sequence[OneVector]) -> Claim:
             told.append(f"{name}, {layer}: {after}; at initialisation {before}.")
     first = found(index.regimes[0], logits, end=False)
     rank = _range(index.regimes, lambda name: Interval.of(one.effective_rank for one in found(name, logits, end=True)))
-    live = _range(index.regimes, lambda name: Interval.of(one.live for one in found(name, logits, end=True)))
+    live = _range(index.regimes, lambda name: _live(found(name, logits, end=True)))
     told.append(
         f"The token regimes' logits: {live} of {first[0].ceiling} directions before a drop (all of them: no drop), effective rank "
         f"{rank}; at initialisation {_directions(first)}."
@@ -250,6 +256,14 @@ def _whose(embedded: Sequence[str], tokens: Sequence[str]) -> str:
 
 
 def _directions(found: Sequence[OneVector]) -> str:
-    live = Interval.of(one.live for one in found).words()
-    where = f"{live} of {found[0].ceiling} directions before a drop" if any(one.drops for one in found) else "no drop"
+    where = (
+        f"{_live(found).words()} of {found[0].ceiling} directions before a drop"
+        if any(one.drops for one in found)
+        else "no drop"
+    )
     return f"{where}, effective rank {Interval.of(one.effective_rank for one in found).words()}"
+
+
+def _live(found: Sequence[OneVector]) -> Interval:
+    """Directions before a drop."""
+    return Interval.of(one.live for one in found).within(0, found[0].ceiling)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collapselab.report.charts import DEEPEST
 from collapselab.report.inputs import Floats
 from collapselab.report.intervals import t_interval
 from collapselab.report.tables import short
-from collapselab.report.taken import Index, Taken, Way
+from collapselab.report.taken import FLOOR, Index, Taken, Way
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,10 @@ class Interval:
     def map(self, change: Callable[[float], float]) -> Interval:
         """By a rising function: exp of logarithms gives a geometric mean."""
         return Interval(change(self.mean), change(self.low), change(self.high), self.seeds)
+
+    def within(self, low: float, high: float) -> Interval:
+        """Ends beyond what the quantity can be, as few seeds give, are drawn in to it."""
+        return Interval(self.mean, max(self.low, low), min(self.high, high), self.seeds)
 
     def words(self, digits: int = 3, of: str = "") -> str:
         """ "1.2 (1.1 to 1.3)", or "1.2 (1.1 to 1.3; of)"; one seed gives no interval."""
@@ -62,11 +65,11 @@ def _ranks(taken: Sequence[Taken]) -> list[float]:
 
 
 def decades(a: Floats, b: Floats, *, shape: bool = False) -> float:
-    """Root mean square distance of two spectra [d] in powers of ten, those below what figures show drawn up to it.
+    """Root mean square distance of two spectra [d] in powers of ten, those below FLOOR drawn up to it.
 
     `shape`: after each is divided by its own largest eigenvalue, as axes of their own make them look.
     """
-    logs = [np.log10(np.maximum(one, 10.0**DEEPEST)) for one in (a, b)]
+    logs = [np.log10(np.maximum(one, 10.0**FLOOR)) for one in (a, b)]
     if shape:
         logs = [one - one[0] for one in logs]
     return float(np.sqrt(((logs[0] - logs[1]) ** 2).mean()))

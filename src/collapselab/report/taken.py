@@ -23,6 +23,7 @@ from collapselab.runs import runs as cells
 
 LOGITS = "logits"  # the layer that a softmax turns into probabilities: `student.logits`, `teacher.logits`
 FLOAT32 = float(np.finfo(np.float32).eps)
+FLOOR = -12.0  # log10 of eigenvalues: those below count as this; in eval mode float32 leaves nothing but rounding there
 
 
 class Way(NamedTuple):

@@ -12,7 +12,7 @@ from collapselab.report.inputs import Floats
 from collapselab.report.onevector import OneVector
 from collapselab.report.taken import ALL, NOTEBOOK, PAPER, Index, Taken, Way
 
-FLOOR = -9.0  # log10 of eigenvalues below it are drawn at it: far below what any of these figures compares
+SHOWN = -9.0  # log10 of eigenvalues: those below are drawn at it, far below what any of these figures compares
 START = "random initialisation"
 
 
@@ -60,7 +60,7 @@ def takings(index: Index) -> list[Chart]:
             [_panel(index, network, view) for view in VIEWS],
             f"{START}, mean over regimes and seeds",
             steps=False,
-            floor=FLOOR,
+            floor=SHOWN,
         )
         for place, network in enumerate(index.networks)
         if index.regimes
@@ -89,7 +89,7 @@ def one_vector(vectors: Sequence[OneVector]) -> list[Chart]:
         panels.append(_vectors(f"tokens: {layer}", "mean token", vectors, layer, looks))
     if not panels:
         return []
-    return [Chart("one-vector", "index", "log10 eigenvalue", panels, START, steps=False, floor=FLOOR)]
+    return [Chart("one-vector", "index", "log10 eigenvalue", panels, START, steps=False, floor=SHOWN)]
 
 
 def _vectors(
