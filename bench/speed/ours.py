@@ -33,7 +33,14 @@ def cell(
     config = study.regimes[regime].model_copy(update=changed)
     epochs = STEPS // (len(pixels) // config.batch_size)
     snapshots = study.training.snapshots.model_copy(
-        update={"bank": PROBE // 2, "queries": PROBE // 2, "view_images": 2, "log_steps": [0], "epoch_interval": epochs}
+        update={
+            "bank": PROBE // 2,
+            "queries": PROBE // 2,
+            "view_images": 2,
+            "log_steps": [0],
+            "epoch_interval": epochs,
+            "tokens": None,
+        }
     )
     study = study.model_copy(
         update={
