@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from bench.speed import peer
+from bench.speed.gpu import BATCHES
 from bench.speed.worker import images
 
 IMAGES = 20_000  # of an epoch: most runs hold no pause between two
@@ -55,7 +56,7 @@ def theirs(regime: str) -> Iterator[float]:
         return peer.train(images(IMAGES), regime, "cuda")
     from bench.speed import lightly_simsiam
 
-    return lightly_simsiam.train(images(IMAGES), "cuda")
+    return lightly_simsiam.train(images(IMAGES), BATCHES[regime], "cuda")
 
 
 def ours(regime: str, gate: Gate) -> None:
@@ -65,8 +66,8 @@ def ours(regime: str, gate: Gate) -> None:
     from collapselab.training.process import prepare
 
     prepare(1)
-    study, changed = ("cifar10-200", {"batch_size": 512}) if regime == "simsiam" else ("notebook", {})
-    run = cell(regime, images(IMAGES), study, "cuda", **changed)
+    study = "cifar10-200" if regime == "simsiam" else "notebook"
+    run = cell(regime, images(IMAGES), study, "cuda", batch_size=BATCHES[regime])
     with tempfile.TemporaryDirectory() as folder:
         run_cell(*run, Path(folder), advance=lambda step, steps: gate.passed())
 

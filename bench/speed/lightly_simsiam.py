@@ -1,6 +1,6 @@
 """lightly's CIFAR-10 benchmark of SimSiam, as its script sets it up, without Lightning around it: the peer on a GPU.
 
-Its ResNet-18, heads, loss and per-image transforms, eight loading processes, SGD, float32, batches of 512. Images come from memory,
+Its ResNet-18, heads, loss and per-image transforms, eight loading processes, SGD, float32. Images come from memory,
 where the script opens a file for each.
 """
 
@@ -17,8 +17,6 @@ from lightly.models.modules import heads
 from lightly.transforms import SimCLRTransform
 from torch import nn
 from torch.utils.data import DataLoader
-
-BATCH = 512
 
 
 class SimSiam(nn.Module):
@@ -39,13 +37,13 @@ class SimSiam(nn.Module):
         return projection.detach(), self.predictor(projection)
 
 
-def train(data: np.ndarray, device: str) -> Iterator[float]:
+def train(data: np.ndarray, batch: int, device: str) -> Iterator[float]:
     """The loss of one step after the other, for ever."""
     model = SimSiam().to(device)
     criterion = NegativeCosineSimilarity()
     optimiser = torch.optim.SGD(model.parameters(), lr=6e-2, momentum=0.9, weight_decay=5e-4)
     transform = SimCLRTransform(input_size=32, gaussian_blur=0.0)
-    loader = DataLoader(Images(data, transform), batch_size=BATCH, shuffle=True, drop_last=True, num_workers=8)
+    loader = DataLoader(Images(data, transform), batch_size=batch, shuffle=True, drop_last=True, num_workers=8)
     while True:
         for first, second in loader:
             (z0, p0), (z1, p1) = model(first.to(device)), model(second.to(device))

@@ -50,17 +50,17 @@ def trained(
     out: Path,
     *,
     device: str = "cuda",
+    autocast: str | None = None,
     **also: Any,
 ) -> dict[str, np.ndarray]:
-    """The history's columns of ten steps; `also`: settings of `training`, or run_cell's own."""
-    settings = {key: also.pop(key) for key in list(also) if key == "autocast"}
+    """The history's columns of ten steps; `also`: run_cell's own arguments."""
     snapshots = study.training.snapshots.model_copy(
         update={"bank": 30, "queries": 20, "view_images": 10, "views": 2, "tokens": None}
     )
     config = study.regimes[regime].model_copy(update={"epochs": 2, "batch_size": 32})
     study = study.model_copy(
         update={
-            "training": study.training.model_copy(update={"snapshots": snapshots, **settings}),
+            "training": study.training.model_copy(update={"snapshots": snapshots, "autocast": autocast}),
             "regimes": {regime: config},
         }
     )
