@@ -20,11 +20,13 @@ from collapselab.report.charts import Chart, charts, spectra_over_steps, verdict
 from collapselab.report.check import provenance
 from collapselab.report.inputs import Results, Run, gather
 from collapselab.report.interventions import Intervention, intervention_table, interventions, read_explanations
-from collapselab.report.onevector import one_vector_spectra
 from collapselab.report.outputs import write_numbers
 from collapselab.report.projector import projector_section
 from collapselab.report.protocol import protocol
-from collapselab.report.puzzle import Section, entries, section
+from collapselab.report.puzzle.figures import one_vector, takings
+from collapselab.report.puzzle.onevector import one_vector_spectra
+from collapselab.report.puzzle.section import Section, entries, section
+from collapselab.report.puzzle.taken import Index, take
 from collapselab.report.sweep import sweep_charts
 from collapselab.report.tables import (
     KEY_METRICS,
@@ -36,8 +38,6 @@ from collapselab.report.tables import (
     metric_tables,
     verdict_table,
 )
-from collapselab.report.taken import Index, take
-from collapselab.report.takings import one_vector, takings
 
 FIRST_PAGE = ("spectra", "spectra-over-steps", "severities", "entropies", "token-shares")  # figures beside the verdicts
 TAKINGS = ("takings", "one-vector")  # what figures of the section on how outputs are taken begin with

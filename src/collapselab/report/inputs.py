@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from collapselab.errors import UserError
 from collapselab.evaluation.answers import ORIGINAL
 from collapselab.files import load_arrays, read_csv, read_json, sha256, sha256_file
-from collapselab.report import onevector, taken
+from collapselab.report.puzzle import onevector, taken
 from collapselab.runs import Run as Cell
 from collapselab.runs import runs as cells
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collapselab.report.effects import Interval, Shift, rank_factor, ratio, shifts
 from collapselab.report.inputs import Results, Run
-from collapselab.report.onevector import OneVector
+from collapselab.report.puzzle.effects import Interval, Shift, rank_factor, ratio, shifts
+from collapselab.report.puzzle.onevector import OneVector
+from collapselab.report.puzzle.taken import ALL, FLOOR, Index, Taken, Way
 from collapselab.report.tables import mean
-from collapselab.report.taken import ALL, FLOOR, Index, Taken, Way
 
 SATURATED = 0.05  # of ln K: a softmax whose entropy is below it says one class for everything
 ALONG = 0.5  # share of a shift from which it goes along one logit

@@ -1,4 +1,4 @@
-"""How outputs are taken: known tokens give known spectra, shifts, distances and sentences, and the page shows them on top."""
+"""Snapshots of known tokens give known spectra, and the page shows them on top."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from collapselab.collapse.statistics.moments import Moments
 from collapselab.files import read_json, save_arrays
-from collapselab.report import causes, onevector, puzzle
 from collapselab.report.build import build
-from collapselab.report.effects import Interval, Shift, apart, decades, moved, rank_factor, ratio
-from collapselab.report.inputs import Run, Series, fingerprint, input_paths
-from collapselab.report.onevector import OneVector
-from collapselab.report.taken import PAPER, Index, Taken, Way, take
-from collapselab.report.takings import VIEWS, one_vector, takings
+from collapselab.report.inputs import fingerprint, input_paths
+from collapselab.report.puzzle import onevector, section
+from collapselab.report.puzzle.figures import VIEWS, one_vector, takings
+from collapselab.report.puzzle.onevector import OneVector
+from collapselab.report.puzzle.taken import PAPER, Index, Taken, Way, take
 from collapselab.runs import Run as Cell
-from collapselab.training.gradients import DECAY
 
 Array = NDArray[Any]
 ALL = PAPER._replace(tokens="pooled")
@@ -152,7 +149,7 @@ def test_a_spread_of_rounding_has_no_rank(kept: Path, params: dict[str, Any]) ->
     one = pick(take(params, kept), LAST, ALL._replace(space="probabilities"))
     assert one.entropy == pytest.approx(0, abs=1e-6)  # the offset saturates the softmax
     assert math.isnan(one.effective_rank) and not one.resolved
-    assert puzzle.entries([one])[0]["effective_rank"] is None
+    assert section.entries([one])[0]["effective_rank"] is None
 
 
 def test_a_study_that_keeps_none_has_no_section(tree: Path, params: dict[str, Any]) -> None:
@@ -160,108 +157,6 @@ def test_a_study_that_keeps_none_has_no_section(tree: Path, params: dict[str, An
     assert read_json(out / "puzzle.json") == []
     assert "How outputs are taken" not in (out / "report.md").read_text()
     assert not (out / "figures" / "takings.svg").exists()
-
-
-# ---- what the numbers say
-
-
-def test_students_interval_over_seeds() -> None:
-    found = Interval.of([1.0, 2.0, 3.0, math.nan])
-    half = 2.919986 / math.sqrt(3)  # Student's t with 2 degrees of freedom, 5 % above
-    assert (found.mean, found.seeds) == (2, 3)
-    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=1e-5)
-    assert Interval.of([4.0]) == Interval(4, 4, 4, 1) and Interval.of([4.0]).words() == "4"
-    assert Interval.of([]).words() == "undefined"
-    assert Interval.of([0.5, 0.99]).within(0, 1).words(2) == "0.74 (0 to 1)"
-    assert ratio([2.0, 8.0], [1.0, 1.0]).mean == pytest.approx(4)  # geometric
-
-
-def test_distances_of_spectra_are_powers_of_ten() -> None:
-    a, b = np.array([1.0, 0.1]), np.array([100.0, 10.0])
-    assert decades(a, b) == pytest.approx(2) and decades(a, b, shape=True) == pytest.approx(0)
-    assert decades(np.array([1.0, 1e-3]), np.array([1.0, 1e-1]), shape=True) == pytest.approx(2 / math.sqrt(2))
-    assert decades(np.array([1.0, 0.0]), np.array([1.0, 1e-30])) == 0  # both below what is drawn
-
-
-def taken_of(
-    mean: Array, covariance: Array, step: int = 0, way: Way = ALL, regime: str = "both", **about: Any
-) -> Taken:
-    moments = Moments(1000, mean, 1000 * covariance, 1.0)
-    entropies = {"entropy": 1.0, "marginal_entropy": 1.0} | about
-    return Taken(regime, 0, "student", step, way, moments, True, **entropies)
-
-
-def test_a_shift_along_one_logit() -> None:
-    start = taken_of(np.zeros(4), np.eye(4))
-    end = taken_of(np.array([10.0, 0, 0, 0]) + 7, np.eye(4), LAST)  # what moves all logits alike is no shift
-    found = Shift.of(start, end)
-    assert found.size == pytest.approx(math.sqrt((7.5**2 + 3 * 2.5**2) / 4))
-    assert found.along == pytest.approx(0.75)
-    assert (found.variance, found.likeness, found.rank) == pytest.approx((1, 1, 1))
-    turned = Shift.of(start, taken_of(np.array([10.0, 0, 0, 0]), np.diag([1.0, 6, 0, 0]), LAST))
-    assert turned.variance == pytest.approx(2) and turned.likeness == pytest.approx(1 / math.sqrt(3))
-
-
-def test_switches_and_movements_are_seed_by_seed() -> None:
-    flat, steep = np.eye(4), np.diag([1.0, 1e-30, 1e-30, 1e-30])
-    train = ALL._replace(mode="train")
-    index = Index(
-        [
-            taken_of(np.zeros(4), flat, LAST, train),
-            taken_of(np.zeros(4), steep, LAST),
-            taken_of(np.zeros(4), 100 * flat, 0),
-        ]
-    )
-    assert rank_factor(index, "both", "student", train, ALL).mean == pytest.approx(4)
-    assert math.isnan(apart(index, "student", ALL).mean)  # one regime has nothing to lie apart from
-    assert moved(index, "both", "student", ALL).mean == pytest.approx(math.sqrt((2**2 + 3 * 14**2) / 4))
-
-
-def test_regimes_lie_as_far_apart_as_their_pairs_on_average() -> None:
-    sizes = {"a": 1.0, "b": 10.0, "c": 100.0}
-    index = Index(taken_of(np.zeros(4), size * np.eye(4), LAST, regime=name) for name, size in sizes.items())
-    assert apart(index, "student", ALL).mean == pytest.approx((1 + 1 + 2) / 3)
-    assert apart(index, "student", ALL, shape=True).mean == pytest.approx(0)
-
-
-def test_verdicts_are_as_honest_as_their_parts() -> None:
-    yes, no = dict.fromkeys("ab", True), {"a": True, "b": False}
-    assert causes._held([yes, yes]) == "holds"
-    assert causes._held([dict.fromkeys("ab", False)]) == "does not hold"
-    assert causes._held([yes, no]) == "holds in part (a), not in full (not in every such regime: b)"
-
-
-def run_with(gradients: dict[str, Series]) -> Run:
-    empty: dict[str, Any] = {}
-    return Run("both", 0, empty, empty, empty, gradients, empty, empty, empty, empty, empty)
-
-
-def test_gradients_of_the_last_steps_alone() -> None:
-    assert causes.DECAY == DECAY
-    steps = np.array([5.0, 30.0, 60.0])
-    # 3 and 4 are 5 together up to step 30, then there is nothing, and averages only fade.
-    fades = math.sqrt(DECAY**30 * (1 - DECAY**30) / (1 - DECAY**60))
-    layers = {name: Series(steps, size * np.array([1, 1, fades])) for name, size in (("a", 3.0), ("b", 4.0))}
-    last, first = causes.gradient_norms(run_with(layers))
-    assert first == 5 and last / first < 1e-3
-    steady = {name: Series(steps, np.full(3, size)) for name, size in (("a", 3.0), ("b", 4.0))}
-    assert causes.gradient_norms(run_with(steady)) == pytest.approx((5, 5))
-
-
-@pytest.mark.parametrize(
-    ("embedded", "tokens", "words"),
-    [
-        (["simclr"], [], "holds: training made a drop in the embedding of simclr, and in no token regime's logits"),
-        (
-            ["simclr"],
-            ["both", "ema"],
-            "holds in part: training made a drop in the embedding of simclr, but also in the logits of both, ema",
-        ),
-        ([], ["both"], "does not hold: training made a drop in no embedding, and in the logits of both"),
-    ],
-)
-def test_a_drop_elsewhere_is_told(embedded: list[str], tokens: list[str], words: str) -> None:
-    assert causes._whose(embedded, tokens) == words
 
 
 def test_one_normalised_vector_an_image(tmp_path: Path) -> None:

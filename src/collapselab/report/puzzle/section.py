@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from collapselab.report.causes import STUDENT, Claim, judge
-from collapselab.report.effects import Interval, apart, between_seeds, moved, rank_factor
 from collapselab.report.inputs import Results, Run
 from collapselab.report.intervals import LEVEL
-from collapselab.report.onevector import OneVector
 from collapselab.report.outputs import significant
+from collapselab.report.puzzle.causes import STUDENT, Claim, judge
+from collapselab.report.puzzle.effects import Interval, apart, between_seeds, moved, rank_factor
+from collapselab.report.puzzle.onevector import OneVector
+from collapselab.report.puzzle.taken import ALL, NOTEBOOK, PAPER, Index, Taken, Way
 from collapselab.report.tables import Table, mean, percent, short
-from collapselab.report.taken import ALL, NOTEBOOK, PAPER, Index, Taken, Way
 
 AS_DRAWN = "as the notebook drew it"
 # How a taking differs from the notebook's -> the taking: one switch at a time, then several.

@@ -9,8 +9,8 @@ import numpy as np
 
 from collapselab.report.charts import SMALLEST, Chart, Line, Panel
 from collapselab.report.inputs import Floats
-from collapselab.report.onevector import OneVector
-from collapselab.report.taken import ALL, NOTEBOOK, PAPER, Index, Taken, Way
+from collapselab.report.puzzle.onevector import OneVector
+from collapselab.report.puzzle.taken import ALL, NOTEBOOK, PAPER, Index, Taken, Way
 
 SHOWN = -9.0  # log10 of eigenvalues: those below are drawn at it, far below what any of these figures compares
 START = "random initialisation"

@@ -10,8 +10,8 @@ import numpy as np
 
 from collapselab.report.inputs import Floats
 from collapselab.report.intervals import t_interval
+from collapselab.report.puzzle.taken import FLOOR, Index, Taken, Way
 from collapselab.report.tables import short
-from collapselab.report.taken import FLOOR, Index, Taken, Way
 
 
 @dataclass(frozen=True)

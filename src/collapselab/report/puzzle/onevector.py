@@ -16,7 +16,7 @@ import numpy as np
 from collapselab.collapse.statistics.moments import Float, Moments, entropy_rank
 from collapselab.collapse.statistics.spectrum import NOTABLE, Spectrum
 from collapselab.files import Arrays, load_arrays
-from collapselab.report.taken import asked
+from collapselab.report.puzzle.taken import asked
 from collapselab.runs import MOMENTS, layers
 from collapselab.runs import Run as Cell
 from collapselab.runs import runs as cells
