@@ -7,16 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from collapselab.report.inputs import Run, Series
 from collapselab.report.puzzle import causes
-from collapselab.report.puzzle.taken import PAPER
 from collapselab.training.gradients import DECAY
-
-Array = NDArray[Any]
-ALL = PAPER._replace(tokens="pooled")
-LAST = 40
 
 
 def test_verdicts_are_as_honest_as_their_parts() -> None:
