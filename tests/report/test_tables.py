@@ -82,6 +82,18 @@ def test_a_kind_that_one_seed_shows_says_so(tree: Path, params: dict[str, Any]) 
     assert _row(gather(params, tree), "tokens").badges == (Badge("one-hot"), Badge("complete", "1 of 2 seeds"))
 
 
+def test_what_holds_elsewhere_stands_beside_the_headline(tree: Path, params: dict[str, Any]) -> None:
+    path = tree / "runs/fake/collapse/diagnosis.json"
+    diagnosis = read_json(path)
+    for seed, layers in enumerate((["student.logits", "teacher.logits"], ["student.logits"])):
+        for layer in layers:
+            diagnosis["regimes"]["tokens"][seed]["verdicts"][layer] = ["one-hot", "token-position"]
+    write_json(path, diagnosis)
+    results = gather(params, tree)
+    assert _row(results, "tokens").elsewhere == "token-position at student.logits, teacher.logits (1 of 2 seeds)"
+    assert _row(results, "simclr").elsewhere == ""
+
+
 def test_what_learnt_nothing_is_named(results: Results) -> None:
     assert content.nothing_learnt(results) == ["tokens"]  # .19 and .21 against .20
     tokens, simclr, _ = content.evidence(results)

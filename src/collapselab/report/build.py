@@ -19,7 +19,15 @@ from collapselab.report.captions import CAPTIONS, caption
 from collapselab.report.charts import Chart, charts, spectra_over_steps, verdict_of
 from collapselab.report.check import provenance
 from collapselab.report.inputs import Results, Run, gather
-from collapselab.report.interventions import Intervention, intervention_table, interventions, read_explanations
+from collapselab.report.interventions import (
+    Intervention,
+    comes_first,
+    explained,
+    intervention_table,
+    interventions,
+    read_explanations,
+    references,
+)
 from collapselab.report.outputs import write_numbers
 from collapselab.report.projector import projector_section
 from collapselab.report.protocol import protocol
@@ -111,7 +119,9 @@ def make_page(
         "findings": content.findings(results),
         "rows": verdict_table(results),
         "interventions": intervention_table(switched),
-        "explanations": [one for one in switched if one.explanation],
+        "interventions_first": comes_first(results, switched),
+        "references": references(results),
+        "explanations": explained(switched),
         "overview": next((figure for figure in drawn if figure.name == "overview"), None),
         "figures": [figure for figure in drawn if figure.name != "overview"],
         "accuracy": accuracy_section(results),
@@ -127,6 +137,7 @@ def make_page(
         "alarms": alarm_tables(results),
         "first_page": FIRST_PAGE,
         "kinds": content.kinds(),
+        "at_the_loss": content.at_the_loss(),
         "protocol": protocol(results),
         "limits": content.limits(results),
         "fingerprint": results.fingerprint,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from collapselab.collapse.kind import load_kinds, read_at
+from collapselab.collapse.kind import AT_THE_LOSS, load_kinds, read_at
 from collapselab.report import sweep
 from collapselab.report.captions import PREVIEWS
 from collapselab.report.charts import verdict_of
@@ -225,6 +225,11 @@ def limits(results: Results) -> list[str]:
 def kinds() -> dict[str, str]:
     """Each kind's page in short: what it is and how it is measured."""
     return {name: f"{kind.what} {kind.measured}" for name, kind in load_kinds().items()}
+
+
+def at_the_loss() -> str:
+    """The kinds that make the headline at a layer of the loss, in words."""
+    return _list(AT_THE_LOSS)
 
 
 def grids(results: Results) -> list[dict[str, Any]]:

@@ -25,7 +25,8 @@ class Intervention:
         guard: what is off here and on in the twin; several names where the method declares them together.
         expected: kinds that the method declares for it at this layer.
         observed: kinds found here in at least two thirds of the seeds and in no seed of the twin.
-        onset: median over seeds of the first step from which an observed kind held to the end.
+        observed_on: kinds found here in any seed of the twin, its guards on.
+        onset: median over seeds of the first step from which an expected kind held to the end, or any observed one where none was.
         agreed: every expected kind is observed; where none is expected, none is observed.
         explanation: what a measurement says of a disagreement.
     """
@@ -35,6 +36,7 @@ class Intervention:
     layer: str
     expected: list[str]
     observed: list[str]
+    observed_on: list[str]
     onset: float | None
     knn_on: float
     knn_off: float
@@ -69,7 +71,7 @@ def intervention_table(found: Sequence[Intervention]) -> Table | None:
     """For a person; None where the study has no pair of twins."""
     if not found:
         return None
-    header = ["method", "switched off", "layer", "expected", "observed", "from step"]
+    header = ["method", "switched off", "layer", "expected", "observed", "found with it on", "from step"]
     return Table(
         [*header, "k-NN, guard on", "guard off", "at initialisation", "agreed"],
         [
@@ -80,6 +82,7 @@ def intervention_table(found: Sequence[Intervention]) -> Table | None:
                     one.layer,
                     ", ".join(one.expected) or "no collapse",
                     ", ".join(one.observed) or "none",
+                    ", ".join(one.observed_on) or "none",
                 ),
                 NONE if one.onset is None else f"{one.onset:g}",
                 *(percent(value) for value in (one.knn_on, one.knn_off, one.knn_init)),
@@ -87,16 +90,44 @@ def intervention_table(found: Sequence[Intervention]) -> Table | None:
             ]
             for one in found
         ],
-        words=5,
+        words=6,
     )
 
 
+def comes_first(results: Results, found: Sequence[Intervention]) -> bool:
+    """Whether the study is about its guards: most of its regimes have one off. Its table then opens the page."""
+    return len({one.regime for one in found}) > len(results.regimes) / 2
+
+
+def references(results: Results) -> str:
+    """What the accuracies of the table are read beside, in a sentence; nothing where images have no labels."""
+    if not results.labelled:
+        return ""
+    levels = [f"raw pixels {percent(results.pixels['knn'])}"]
+    for name, runs in results.regimes.items():
+        if runs[0].config["supervised"]:
+            levels.append(f"{name} {percent(mean(run.score('knn', 'final') for run in runs))}")
+    return f"Beside them: {', '.join(levels)}."
+
+
+def explained(found: Sequence[Intervention]) -> list[tuple[str, str]]:
+    """(what is off and where, explanation); layers that share an explanation share the entry."""
+    layers: dict[tuple[str, str, str], list[str]] = {}
+    for one in found:
+        if one.explanation:
+            layers.setdefault((one.method, one.guard, one.explanation), []).append(one.layer)
+    return [
+        (f"{method} without {guard}, {' and '.join(where)}", explanation)
+        for (method, guard, explanation), where in layers.items()
+    ]
+
+
 def read_explanations(root: Path = Path()) -> dict[tuple[str, ...], str]:
-    """docs/explanations.json: a list of {"study", "method", "guard", "layer", "explanation"}."""
-    entries = read_json(root / EXPLANATIONS)
+    """docs/explanations.json: a list of {"study", "method", "guard", "layers", "explanation"}."""
     return {
-        (entry["study"], entry["method"], entry["guard"], entry["layer"]): str(entry["explanation"])
-        for entry in entries
+        (entry["study"], entry["method"], entry["guard"], layer): str(entry["explanation"])
+        for entry in read_json(root / EXPLANATIONS)
+        for layer in entry["layers"]
     }
 
 
@@ -110,7 +141,7 @@ def _intervention(
 ) -> Intervention:
     method = str(runs[0].config["config"]["method"])
     guard = " + ".join(name for name in runs[0].config["guards_off"] if name not in twins[0].config["guards_off"])
-    held = {kind for run in twins for kind in run.diagnosis["verdicts"][layer]}
+    held = list(dict.fromkeys(kind for run in twins for kind in run.diagnosis["verdicts"][layer]))
     found = dict.fromkeys(kind for run in runs for kind in run.diagnosis["verdicts"][layer])
     observed = [
         kind for kind in found if kind not in held and _count(runs, layer, kind) >= math.ceil(SHARE * len(runs))
@@ -121,7 +152,8 @@ def _intervention(
         layer=layer,
         expected=list(expected),
         observed=observed,
-        onset=_onset(runs, layer, observed),
+        observed_on=held,
+        onset=_onset(runs, layer, [kind for kind in observed if kind in expected] or observed),
         knn_on=mean(run.score("knn", "final") for run in twins),
         knn_off=mean(run.score("knn", "final") for run in runs),
         knn_init=mean(run.score("knn", "initial") for run in runs),

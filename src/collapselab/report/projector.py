@@ -29,6 +29,7 @@ def projector_section(results: Results) -> Section | None:
     if not rows:
         return None
     scores = ["k-NN", "linear probe"] if results.labelled else []
+    without = [name for name, runs in results.regimes.items() if len(runs[0].layers) > 1 and not head_of(runs[0])]
     pixels = [PIXELS, "", "", *(percent(results.pixels[score]) for score in ("knn", "linear")[: len(scores)])]
     pixels += [_r2(results.images["factors"][factor]) for factor in factors]
     return Section(
@@ -37,7 +38,8 @@ def projector_section(results: Results) -> Section | None:
         "The same asked of the representation and, after the arrow, of the layer that the loss acts on, which lies behind the head "
         "(a projector, or the layer to prototypes or classes): accuracy on test images with the change in points, "
         "and R2 of each recorded factor. Means over seeds. What falls across the arrow at the end, and did not at "
-        "initialisation, the loss has taught the head to drop; the representation is what is kept for use.",
+        "initialisation, the loss has taught the head to drop; the representation is what is kept for use."
+        + (f" Not asked of {', '.join(without)}, whose head's outputs are not kept for all images." if without else ""),
         [("", Table(["regime", "layers", "when", *scores, *factors], [*rows, pixels]))],
     )
 

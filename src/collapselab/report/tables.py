@@ -46,13 +46,17 @@ class Badge:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the verdict table; `badges` None where a verdict does not apply, empty where the regime is healthy."""
+    """A row of the verdict table; `badges` None where a verdict does not apply, empty where the regime is healthy.
+
+    `elsewhere` names what was found at layers that the headline isn't taken from.
+    """
 
     name: str
     reference: bool
     switched_off: str
     badges: tuple[Badge, ...] | None
     knn: str
+    elsewhere: str = ""
     onset: str = ""
     spread: str = ""
     knn_initial: str = NONE
@@ -130,6 +134,7 @@ def _regime_row(name: str, runs: Sequence[Run]) -> Row:
         reference=False,
         switched_off=", ".join(off) or ("trained with labels" if runs[0].config["supervised"] else NONE),
         badges=badges(runs),
+        elsewhere=_elsewhere(runs),
         onset=_onset(runs),
         knn=percent(mean(knn)),
         spread=f"{100 * min(knn):.1f} to {100 * max(knn):.1f}" if len(knn) > 1 else "",
@@ -139,6 +144,29 @@ def _regime_row(name: str, runs: Sequence[Run]) -> Row:
         loss=short(mean(float(run.history["loss"][-1]) for run in runs)),
         std=short(mean(final_std(run) for run in runs)),
     )
+
+
+def _elsewhere(runs: Sequence[Run]) -> str:
+    """Kinds that hold at some layer and don't make the headline there: "dimensional at embedding (2 of 3 seeds)"."""
+    found: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for layer, kinds in run.diagnosis["verdicts"].items():
+            for kind in kinds:
+                if kind not in run.diagnosis["verdict"]:
+                    layers = found.setdefault(kind, {})
+                    layers[layer] = layers.get(layer, 0) + 1
+    return "; ".join(
+        f"{kind} at "
+        + ", ".join(
+            f"{layer} ({share})" if (share := _share(count, runs)) else layer for layer, count in layers.items()
+        )
+        for kind, layers in found.items()
+    )
+
+
+def _share(count: int, runs: Sequence[Run]) -> str:
+    """Nothing where all seeds show it."""
+    return "" if count == len(runs) else f"{count} of {len(runs)} seeds"
 
 
 def _onset(runs: Sequence[Run]) -> str:
@@ -224,10 +252,7 @@ def _initial_row(backbone: str, runs: Sequence[Run]) -> Row:
 
 def badges(runs: Sequence[Run]) -> tuple[Badge, ...]:
     found = [kind for run in runs for kind in run.diagnosis["verdict"]]
-    return tuple(
-        Badge(kind, "" if (count := found.count(kind)) == len(runs) else f"{count} of {len(runs)} seeds")
-        for kind in dict.fromkeys(found)
-    )
+    return tuple(Badge(kind, _share(found.count(kind), runs)) for kind in dict.fromkeys(found))
 
 
 def gain(runs: Iterable[Run]) -> float:
