@@ -145,6 +145,25 @@ def test_the_committed_schema_is_todays_and_accepts_the_studies() -> None:
     assert committed == json.loads(json.dumps(params_schema())), "run `make schema`"
 
 
+def test_every_key_says_what_it_is() -> None:
+    schema = params_schema()
+    parts = schema["$defs"]
+
+    def told(key: dict[str, Any]) -> bool:
+        """By its own words, or by those of the section that it opens."""
+        choices = [key, *key.get("anyOf", ())]
+        opened = [parts[one["$ref"].rpartition("/")[2]] for one in choices if "$ref" in one]
+        return "const" in key or any("description" in one for one in (key, *opened))
+
+    silent = [
+        f"{name}.{key}"
+        for name, part in [("", schema), *parts.items()]
+        for key, value in part["properties"].items()
+        if not told(value)
+    ]
+    assert silent == []
+
+
 def test_studies_keep_anchors_inside_their_own_file(tmp_path: Path) -> None:
     study = load_study(ROOT / "studies" / "quick.yaml")
     assert study.regimes["simsiam"].method == study.regimes["simsiam-no-stop-gradient"].method

@@ -10,10 +10,13 @@ from typing import Any
 
 import collapselab.methods
 from collapselab.collapse.kind import KINDS
+from collapselab.config.study import load_study
 from collapselab.methods import METHODS
 from collapselab.methods.base import Guard, Method
 
-COMMITTED = Path(__file__).parents[2] / "docs" / "expectations.json"
+ROOT = Path(__file__).parents[2]
+COMMITTED = ROOT / "docs" / "expectations.json"
+STUDY = ROOT / "studies" / "interventions.yaml"
 
 
 def declared(method: type[Method]) -> list[dict[str, Any]]:
@@ -47,6 +50,17 @@ def test_the_committed_expectations_are_the_methods_own() -> None:
     for row in committed:
         assert row in ours, f"in docs/expectations.json, but not declared: {row}"
     assert len(committed) == len(ours)
+
+
+def test_the_study_of_interventions_switches_every_guard_off() -> None:
+    study = load_study(STUDY)
+    regimes = study.regimes.values()
+    off = {(one.method, frozenset(guard.name for guard in METHODS[one.method].switched_off(one))) for one in regimes}
+    studied = {one.method for one in regimes if not METHODS[one.method].supervised}
+    for name in studied:
+        for guards in [frozenset(), *(frozenset([guard.name]) for guard in METHODS[name].guards)]:
+            assert (name, guards) in off, f"{name} without {', '.join(guards) or 'nothing'}"
+    assert len(study.seeds) >= 2
 
 
 def test_every_expected_kind_is_one_that_a_verdict_can_name() -> None:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from collapselab.config.base import Count, Fraction, PositiveFloat, Strict, ordered
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Probability = Annotated[Fraction, Field(description="share of the images that it is done to, drawn for each")]
 FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(ordered)]
 PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(ordered)]
 
@@ -16,15 +17,17 @@ PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(or
 class Normalise(Strict):
     """Channel statistics that images are normalised with, on a 0 to 1 scale."""
 
-    mean: tuple[Fraction, Fraction, Fraction]
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    mean: tuple[Fraction, Fraction, Fraction] = Field(description="of red, green and blue")
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(description="of red, green and blue")
 
 
 class Source(Strict):
     """What every data set may name."""
 
     normalisation: Normalise | None = Field(None, description="null: the training images' own mean and std")
-    seed: Seed = 0
+    seed: Seed = Field(
+        0, description="of what is drawn once for the data: which images are taken, and how digits are drawn"
+    )
 
 
 class Digits(Source):
@@ -80,7 +83,7 @@ class Crop(Strict):
 class Jitter(Strict):
     """ColorJitter: brightness, contrast, saturation and hue in random order."""
 
-    probability: Fraction = 0.8
+    probability: Probability = 0.8
     brightness: float = Field(0.0, ge=0, le=1, description="factor uniform in 1 +- brightness")
     contrast: float = Field(0.0, ge=0, le=1, description="factor uniform in 1 +- contrast")
     saturation: float = Field(0.0, ge=0, le=1, description="factor uniform in 1 +- saturation")
@@ -90,7 +93,7 @@ class Jitter(Strict):
 class Erase(Strict):
     """RandomErasing after normalisation: a box of random area and aspect is set to the mean colour."""
 
-    probability: Fraction = 1.0
+    probability: Probability = 1.0
     scale: FractionRange = Field(description="area of the box, fraction of the image")
     ratio: PositiveRange = Field((0.3, 3.3), description="height over width, as torchvision draws it")
 

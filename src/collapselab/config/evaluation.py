@@ -34,8 +34,8 @@ class SgdProbe(Strict):
     )
     epochs: Count = Field(90, description="passes over the training features; published: 90 (SimSiam), 100 (MoCo)")
     batch_size: Count = Field(256, description="images a step, at most all; published: 256, or 4096 with LARS")
-    momentum: Fraction = 0.9
-    weight_decay: NonNegative = 0.0
+    momentum: Fraction = Field(0.9, description="share of the last step that a step keeps")
+    weight_decay: NonNegative = Field(0.0, description="share of a weight taken off at each step, per unit of rate")
 
 
 class LinearProbe(Strict):
@@ -54,5 +54,7 @@ class LinearProbe(Strict):
 
 
 class Evaluation(Strict):
+    """What is asked of frozen features."""
+
     knn: Knn = Knn()
     linear_probe: LinearProbe = LinearProbe()

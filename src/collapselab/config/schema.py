@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
-from collapselab.config.study import Study
+from collapselab.config.study import REGIMES, Study
 from collapselab.methods import METHODS
 
 
@@ -16,4 +16,4 @@ def params_schema() -> dict[str, Any]:
     """One schema for the whole file; each method's own keys are offered once `method` is written."""
     union: Any = reduce(or_, (method.Config for method in METHODS.values()))
     regimes: Any = dict[str, Annotated[union, Field(discriminator="method")]]
-    return create_model("Params", __base__=Study, regimes=(regimes, ...)).model_json_schema()
+    return create_model("Params", __base__=Study, regimes=(regimes, Field(description=REGIMES))).model_json_schema()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collapselab.methods.base import Method
 
 PARAMS = Path("params.yaml")
+REGIMES = "name -> a method with its settings, trained once for each seed"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
@@ -30,7 +31,7 @@ class Settings(Strict):
     seeds: Annotated[list[Seed], AfterValidator(unique)] = Field(
         min_length=1, description="every regime is trained once for each"
     )
-    augmentations: dict[Name, Augmentation]
+    augmentations: dict[Name, Augmentation] = Field(description="name -> what each branch of a method sees")
     training: Training
     evaluation: Evaluation
 
@@ -38,9 +39,11 @@ class Settings(Strict):
 class Study(Settings):
     """One params.yaml. Regimes name an augmentation and a backbone of the study."""
 
-    data: Annotated[Digits | Cifar10 | Folder, Field(discriminator="source")]
-    backbones: dict[Name, Annotated[Backbone, Field(discriminator="architecture")]]
-    regimes: dict[Name, SerializeAsAny[Regime]] = Field(min_length=1)
+    data: Annotated[Digits | Cifar10 | Folder, Field(discriminator="source", description="where images come from")]
+    backbones: dict[Name, Annotated[Backbone, Field(discriminator="architecture")]] = Field(
+        description="name -> the network that representations come from"
+    )
+    regimes: dict[Name, SerializeAsAny[Regime]] = Field(min_length=1, description=REGIMES)
 
     def seeds_of(self, regime: str) -> list[int]:
         return list(self.regimes[regime].seeds or self.seeds)

@@ -16,11 +16,11 @@ class ViT(Strict):
 
     architecture: Literal["vit"]
     patch: Count = Field(description="side of a patch, pixels")
-    width: Count
-    depth: Count
-    heads: Count
+    width: Count = Field(description="of a token, divisible by heads")
+    depth: Count = Field(description="blocks")
+    heads: Count = Field(description="of attention, in each block")
     mlp: Count = Field(description="hidden width of each block's MLP")
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of a block's activations set to 0, in train mode")
 
     @model_validator(mode="after")
     def _divisible(self) -> ViT:
@@ -37,7 +37,9 @@ class ResNet(Strict):
         min_length=1, description="channels of each stage; each after the first halves the resolution"
     )
     blocks: list[Count] = Field(min_length=1, description="basic blocks in each stage")
-    stem_stride: Literal[1, 2] = 1
+    stem_stride: Literal[1, 2] = Field(
+        1, description="2: the first convolution halves the resolution of all that follows"
+    )
 
     @model_validator(mode="after")
     def _one_count_a_stage(self) -> ResNet:
@@ -58,7 +60,9 @@ BACKBONES: dict[str, type[Backbone]] = {"vit": ViT, "resnet": ResNet, "timm": Ti
 
 
 class Optimiser(Strict):
-    name: Literal["sgd", "adamw", "lars"]
+    """What steps the weights, and how far."""
+
+    name: Literal["sgd", "adamw", "lars"] = Field(description="SGD with momentum, AdamW, or LARS with momentum")
     learning_rate: PositiveFloat = Field(
         description="peak rate, reached after the warm-up, as it is: papers that scale it by batch size / 256 leave that to you"
     )
@@ -100,6 +104,12 @@ class EMA(Strict):
         return self
 
 
+BatchSize = Annotated[int, Field(ge=2, description="images a step; an epoch's last incomplete batch is dropped")]
+Temperature = Annotated[
+    PositiveFloat, Field(description="what logits are divided by before the softmax; lower is sharper")
+]
+
+
 class Regime(Strict):
     """What every regime names; each method adds its own keys."""
 
@@ -113,8 +123,8 @@ class Regime(Strict):
     )
     backbone: str = Field(description="a name from `backbones`")
     augmentation: str = Field(description="a name from `augmentations`")
-    epochs: Count
-    batch_size: int = Field(ge=2)
+    epochs: Count = Field(description="passes over the training images")
+    batch_size: BatchSize
     optimiser: Optimiser
     schedule: Schedule = Schedule()
     shuffle: bool = Field(True, description="a new order each epoch; false keeps the data set's order")
@@ -161,7 +171,9 @@ class Snapshots(Strict):
 
 
 class Training(Strict):
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where networks are trained, and what is recorded of them."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU where there is one")
     autocast: Literal["bfloat16"] | None = Field(
         None,
         description="what the networks compute in where it is safe, for GPUs; losses and evaluation stay in float32",

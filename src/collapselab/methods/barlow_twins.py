@@ -10,7 +10,7 @@ from torch import Tensor
 
 from collapselab.backbones import Backbone
 from collapselab.config.base import Count, PositiveFloat
-from collapselab.config.training import Optimiser, Regime, Schedule
+from collapselab.config.training import BatchSize, Optimiser, Regime, Schedule
 from collapselab.methods.base import Gather, Guard, Outputs, identity
 from collapselab.methods.joint_embedding import JointEmbedding
 
@@ -21,7 +21,7 @@ class BarlowTwinsConfig(Regime):
     method: Literal["barlow_twins"]
     optimiser: Optimiser = Optimiser(name="lars", learning_rate=0.3, weight_decay=1e-4, trust=0.02, clip=True)
     schedule: Schedule = Schedule(warmup=0.01)
-    batch_size: int = Field(256, ge=2)
+    batch_size: BatchSize = 256
     projector: list[Count] = Field(
         [2048, 2048], min_length=1, description="widths of the projector's layers, the last the embedding's"
     )

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from collapselab.backbones import Backbone
-from collapselab.config.training import Optimiser, Schedule
+from collapselab.config.training import BatchSize, Optimiser, Schedule
 from collapselab.methods.base import Gather, Guard, Outputs, identity
 from collapselab.methods.heads import cosine
 from collapselab.methods.momentum import MomentumPair, MomentumRegime
@@ -20,7 +20,7 @@ class BYOLConfig(MomentumRegime):
     method: Literal["byol"]
     optimiser: Optimiser = Optimiser(name="lars", learning_rate=1.0, weight_decay=1e-5, trust=0.02, clip=True)
     schedule: Schedule = Schedule(warmup=0.01)
-    batch_size: int = Field(256, ge=2)
+    batch_size: BatchSize = 256
     stop_gradient: bool = Field(True, description="false: the target is the online network itself, with gradient")
 
 

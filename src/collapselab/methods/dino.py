@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from collapselab.backbones import Backbone, summary
 from collapselab.config.base import Count, Fraction, PositiveFloat
-from collapselab.config.training import EMA, Optimiser, Regime, Schedule
+from collapselab.config.training import EMA, BatchSize, Optimiser, Regime, Schedule, Temperature
 from collapselab.methods.base import Gather, Guard, Method, Outputs, Progress, Softmax, Views, identity
 from collapselab.methods.distillation import centering, cross_entropy, sharpening
 from collapselab.methods.momentum import SCALED, follower, kept, move_towards
@@ -25,7 +25,7 @@ class DINOConfig(Regime):
     method: Literal["dino"]
     optimiser: Optimiser = Optimiser(name="lars", learning_rate=0.3, weight_decay=1e-6, trust=0.02, clip=True)
     schedule: Schedule = Schedule(warmup=0.01)
-    batch_size: int = Field(256, ge=2)
+    batch_size: BatchSize = 256
     head: list[Count] = Field(
         [2048, 2048, 256], min_length=3, max_length=3, description="two hidden widths and the bottleneck's"
     )
@@ -34,7 +34,7 @@ class DINOConfig(Regime):
         "ema", description="a moving average of the student; the student of the last epoch's end; that of the last step"
     )
     ema: EMA = EMA(start=0.9995, end=1.0)
-    student_temperature: PositiveFloat = 0.1
+    student_temperature: Temperature = 0.1
     teacher_temperature: PositiveFloat = Field(0.07, description="after its warm-up")
     warmup_temperature: PositiveFloat = Field(0.04, description="the teacher's temperature at the start")
     temperature_warmup: Fraction = Field(

@@ -8,9 +8,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from collapselab.backbones import Backbone, CifarResNet
-from collapselab.config.base import Count, PositiveFloat
+from collapselab.config.base import Count
 from collapselab.config.training import Backbone as BackboneConfig
-from collapselab.config.training import Optimiser, Regime, ResNet, Schedule
+from collapselab.config.training import BatchSize, Optimiser, Regime, ResNet, Schedule, Temperature
 from collapselab.errors import UserError
 from collapselab.methods.base import Gather, Guard, Method, Outputs, Views, identity, need_architecture
 from collapselab.methods.contrastive import nt_xent
@@ -22,12 +22,12 @@ class DirectCLRConfig(Regime):
     method: Literal["directclr"]
     optimiser: Optimiser = Optimiser(name="lars", learning_rate=0.4, weight_decay=1e-4, trust=0.02, clip=True)
     schedule: Schedule = Schedule(warmup=0.01)
-    batch_size: int = Field(256, ge=2)
+    batch_size: BatchSize = 256
     subvector: Count | None = Field(
         90, description="channels of the representation that the loss reads (d0); null: all"
     )
     residual: bool = Field(True, description="false removes the shortcut of the backbone's last block")
-    temperature: PositiveFloat = 0.2
+    temperature: Temperature = 0.2
 
 
 class DirectCLR(Method):

@@ -13,7 +13,7 @@ from collapselab.backbones import Backbone, VisionTransformer
 from collapselab.backbones.vit import Block, take
 from collapselab.config.base import Count
 from collapselab.config.data import FractionRange, PositiveRange
-from collapselab.config.training import EMA, Optimiser, Regime, Schedule, ViT
+from collapselab.config.training import EMA, BatchSize, Optimiser, Regime, Schedule, ViT
 from collapselab.config.training import Backbone as BackboneConfig
 from collapselab.data.loader import Batch
 from collapselab.errors import UserError
@@ -33,7 +33,7 @@ class IJEPAConfig(Regime):
     method: Literal["ijepa"]
     optimiser: Optimiser = Optimiser(name="adamw", learning_rate=1e-3, weight_decay=0.04)
     schedule: Schedule = Schedule(warmup=0.05)
-    batch_size: int = Field(2048, ge=2)
+    batch_size: BatchSize = 2048
     targets: Count = Field(4, description="target blocks of an image")
     target_scale: FractionRange = Field((0.15, 0.2), description="area of a target block, fraction of the image")
     target_aspect: PositiveRange = Field((0.75, 1.5), description="height over width of a target block")
@@ -47,8 +47,8 @@ class IJEPAConfig(Regime):
     predictor_width: int = Field(
         384, ge=4, multiple_of=4, description="narrower than the encoder, divisible by the heads"
     )
-    predictor_depth: Count = 6
-    predictor_heads: Count = 12
+    predictor_depth: Count = Field(6, description="its blocks")
+    predictor_heads: Count = Field(12, description="of its attention; they divide its width")
     stop_gradient: bool = Field(True, description="false: the target is the context encoder itself, with gradient")
     target: Literal["ema", "online"] = Field(
         "ema", description="online: the weights of the last step, a moving average of rate 0; still without gradient"

@@ -9,8 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from collapselab.backbones import Backbone
-from collapselab.config.base import PositiveFloat
-from collapselab.config.training import Optimiser, Schedule
+from collapselab.config.training import BatchSize, Optimiser, Schedule, Temperature
 from collapselab.methods.base import Combination, Gather, Guard, Outputs, identity
 from collapselab.methods.momentum import MomentumPair, MomentumRegime
 
@@ -21,8 +20,8 @@ class MoCoV3Config(MomentumRegime):
     method: Literal["moco_v3"]
     optimiser: Optimiser = Optimiser(name="lars", learning_rate=0.3, weight_decay=1e-6, trust=0.02, clip=True)
     schedule: Schedule = Schedule(warmup=0.01)
-    batch_size: int = Field(256, ge=2)
-    temperature: PositiveFloat = 0.2
+    batch_size: BatchSize = 256
+    temperature: Temperature = 0.2
     negatives: bool = Field(True, description="false drops the denominator of the loss: attraction alone")
 
 

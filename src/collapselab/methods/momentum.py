@@ -59,7 +59,7 @@ class MomentumRegime(Regime):
     projector: list[Count] = Field(
         [4096, 256], min_length=1, description="widths of the projector's layers, the last the embedding's"
     )
-    predictor: Literal["mlp", "identity"] = "mlp"
+    predictor: Literal["mlp", "identity"] = Field("mlp", description="identity: none")
     predictor_hidden: Count = Field(4096, description="hidden width of the predictor")
     target: Literal["ema", "online"] = Field(
         "ema", description="online: the weights of the last step, a moving average of rate 0; still without gradient"

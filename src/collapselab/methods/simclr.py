@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor
 
 from collapselab.backbones import Backbone
-from collapselab.config.base import Count, PositiveFloat
-from collapselab.config.training import Optimiser, Regime, Schedule
+from collapselab.config.base import Count
+from collapselab.config.training import BatchSize, Optimiser, Regime, Schedule, Temperature
 from collapselab.methods.base import Gather, Guard, Outputs, identity
 from collapselab.methods.contrastive import nt_xent
 from collapselab.methods.joint_embedding import JointEmbedding
@@ -21,11 +21,11 @@ class SimCLRConfig(Regime):
     method: Literal["simclr"]
     optimiser: Optimiser = Optimiser(name="lars", learning_rate=0.4, weight_decay=1e-4, trust=0.02, clip=True)
     schedule: Schedule = Schedule(warmup=0.01)
-    batch_size: int = Field(256, ge=2)
+    batch_size: BatchSize = 256
     projector: list[Count] = Field(
         [2048, 256], min_length=1, description="widths of the projector's layers, the last the embedding's"
     )
-    temperature: PositiveFloat = 0.2
+    temperature: Temperature = 0.2
     negatives: bool = Field(True, description="false drops the denominator of the loss: attraction alone")
 
 

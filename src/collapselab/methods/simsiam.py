@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from collapselab.backbones import Backbone
 from collapselab.config.base import Count, PositiveFloat
 from collapselab.config.training import Backbone as BackboneConfig
-from collapselab.config.training import Optimiser, Regime
+from collapselab.config.training import BatchSize, Optimiser, Regime
 from collapselab.errors import UserError
 from collapselab.methods.base import Gather, Guard, Outputs, Views, identity
 from collapselab.methods.heads import cosine, mlp
@@ -22,11 +22,11 @@ class SimSiamConfig(Regime):
 
     method: Literal["simsiam"]
     optimiser: Optimiser = Optimiser(name="sgd", learning_rate=0.06, weight_decay=5e-4)
-    batch_size: int = Field(512, ge=2)
+    batch_size: BatchSize = 512
     projector: list[Count] = Field(
         [2048, 2048], min_length=1, description="widths of the projector's layers, the last the embedding's"
     )
-    predictor: Literal["mlp", "identity"] = "mlp"
+    predictor: Literal["mlp", "identity"] = Field("mlp", description="identity: none")
     predictor_hidden: Count = Field(512, description="hidden width of the predictor")
     predictor_rate: PositiveFloat = Field(1.0, description="factor on the predictor's learning rate")
     predictor_trained: bool = Field(True, description="false: the predictor keeps its random weights")

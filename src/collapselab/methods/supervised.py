@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from collapselab.backbones import Backbone, pooled
-from collapselab.config.training import Optimiser, Regime
+from collapselab.config.training import BatchSize, Optimiser, Regime
 from collapselab.methods.base import Gather, Method, Outputs, Softmax, Views, identity
 
 
 class SupervisedConfig(Regime):
     method: Literal["supervised"]
     optimiser: Optimiser = Optimiser(name="sgd", learning_rate=0.1, weight_decay=5e-4)
-    batch_size: int = Field(128, ge=2)
+    batch_size: BatchSize = 128
 
 
 class Supervised(Method):

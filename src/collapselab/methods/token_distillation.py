@@ -18,7 +18,7 @@ from collapselab.backbones import Backbone, VisionTransformer
 from collapselab.backbones.dropout import Dropout
 from collapselab.backbones.linear import Linear
 from collapselab.config.base import Count, Fraction, PositiveFloat
-from collapselab.config.training import EMA, Optimiser, Regime
+from collapselab.config.training import EMA, BatchSize, Optimiser, Regime, Temperature
 from collapselab.config.training import Backbone as BackboneConfig
 from collapselab.methods.base import (
     Combination,
@@ -43,19 +43,23 @@ class TokenDistillationConfig(Regime):
 
     method: Literal["token_distillation"]
     optimiser: Optimiser = Optimiser(name="adamw", learning_rate=1e-3, weight_decay=1e-2)
-    batch_size: int = Field(128, ge=2)
+    batch_size: BatchSize = 128
     shuffle: bool = Field(False, description="a new order each epoch; the notebook keeps the data set's order")
     head: list[Count] = Field(
         [2048, 2048, 128], min_length=3, max_length=3, description="two hidden widths and the prototypes K"
     )
-    head_dropout: float = Field(0.1, ge=0, lt=1)
-    teacher: Literal["sgd", "frozen", "copy", "ema"] = "ema"
+    head_dropout: float = Field(0.1, ge=0, lt=1, description="share of the head's activations set to 0, in train mode")
+    teacher: Literal["sgd", "frozen", "copy", "ema"] = Field(
+        "ema",
+        description="sgd: gradients reach it too; frozen: its initial weights; copy: the student's at each epoch's end; ema: "
+        "their moving average",
+    )
     same_start: bool = Field(False, description="whether the teacher starts from the student's weights")
     ema: EMA = EMA(start=0.996, end=1.0)
-    student_temperature: PositiveFloat = 1.0
+    student_temperature: Temperature = 1.0
     teacher_temperature: PositiveFloat = Field(1.0, description="below the student's: sharpening")
     centering: bool = Field(False, description="subtract a moving average of the teacher's logits before its softmax")
-    centre_momentum: Fraction = 0.9
+    centre_momentum: Fraction = Field(0.9, description="share of the centre that a step keeps")
 
 
 class TokenDistillation(Method):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from collapselab.backbones import Backbone
 from collapselab.config.base import Count
-from collapselab.config.training import Optimiser, Regime, Schedule
+from collapselab.config.training import BatchSize, Optimiser, Regime, Schedule
 from collapselab.methods.base import Gather, Guard, Outputs, identity
 from collapselab.methods.joint_embedding import JointEmbedding
 
@@ -25,7 +25,7 @@ class VICRegConfig(Regime):
     method: Literal["vicreg"]
     optimiser: Optimiser = Optimiser(name="lars", learning_rate=0.3, weight_decay=1e-4, trust=0.02, clip=True)
     schedule: Schedule = Schedule(warmup=0.01)
-    batch_size: int = Field(256, ge=2)
+    batch_size: BatchSize = 256
     projector: list[Count] = Field(
         [2048, 2048, 2048], min_length=1, description="widths of the projector's layers, the last the embedding's"
     )
