@@ -67,7 +67,7 @@ def test_the_factors_are_drawn_in_the_order_of_params(swept: Results) -> None:
 def test_what_falls_is_told_with_where(swept: Results) -> None:
     told = sweep.findings(swept)[0]
     assert (
-        "below half of it fell angle from middle on" in told
+        "below half of it fell angle (0.80 to 0.10) from middle on" in told
         and "size stayed above" in told
         and "the representation" in told
     )

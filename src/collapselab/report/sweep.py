@@ -107,7 +107,7 @@ def _told(results: Results, names: Sequence[str], layer: str) -> str:
         elif at is None:
             kept.append(factor)
         else:
-            fell.setdefault(names[at], []).append(factor)
+            fell.setdefault(names[at], []).append(f"{factor} ({mean[0]:.2f} to {mean[-1]:.2f})")
     order = [f"{', '.join(fell[name])} from {name} on" for name in names if name in fell]
     words = [f"below half of it fell {'; '.join(order)}" if order else "none fell below half of it"]
     words += [f"{', '.join(kept)} stayed above"] if kept else []
