@@ -105,7 +105,7 @@ def _cell(out: Path, name: str, seed: int, entry: dict[str, Any]) -> None:
     config = {
         "study": "fake", "regime": name, "seed": seed, "steps": STEPS[-1], "device": "cpu", "threads": 1,
         "guards_off": entry["off"], "expected": {layer: ["one-hot"] for layer in entry["layers"]} if entry["off"] else None,
-        "config": {"method": entry["method"], "backbone": entry["backbone"]},
+        "config": {"method": entry["method"], "backbone": entry["backbone"], "batch_size": 128},
         "backbone": {"architecture": architecture},
         "snapshots": {"bank": 300, "queries": 212},
         "representation": entry["representation"], "loss_layers": list(entry["layers"]),

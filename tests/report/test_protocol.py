@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collapselab.report.protocol import training
+from collapselab.report.protocol import budget, training
 
 
 def test_bytes_are_promised_on_cpus_alone() -> None:
@@ -12,4 +12,12 @@ def test_bytes_are_promised_on_cpus_alone() -> None:
     )
     assert training([there, here]) == (
         "Training on cpu with 1 thread and cuda with 2 threads, networks in bfloat16. Bytes are promised on CPUs alone."
+    )
+
+
+def test_a_budget_counts_steps_and_images() -> None:
+    short, long = ({"steps": steps, "config": {"batch_size": size}} for steps, size in ((100, 128), (2000, 32)))
+    assert budget([short]) == "Budget: one training of 100 steps, 0.013 million images in all, each with its views."
+    assert budget([short, long, long]) == (
+        "Budget: 3 trainings of 100 to 2,000 steps, 0.14 million images in all, each with its views."
     )

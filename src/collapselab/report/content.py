@@ -12,7 +12,7 @@ from collapselab.report import sweep
 from collapselab.report.captions import PREVIEWS
 from collapselab.report.charts import verdict_of
 from collapselab.report.inputs import Results, Run
-from collapselab.report.protocol import NO_LABELS
+from collapselab.report.protocol import NO_LABELS, step_range
 from collapselab.report.tables import Badge, badges, gain, mean, onsets, percent, signed
 
 NOTHING_LEARNT = 2.0  # percentage points of k-NN around initialisation
@@ -216,8 +216,8 @@ def limits(results: Results) -> list[str]:
         else "With one seed there is no spread: small differences say nothing."
     )
     sentences.append(
-        f"Runs of {_steps(results)} steps on images of {results.manifest['size']} pixels a side show mechanisms, not "
-        "how the methods rank at full size."
+        f"Runs of {step_range([run.config for run in results.runs])} steps on images of {results.manifest['size']} pixels "
+        "a side show mechanisms, not how the methods rank at full size."
     )
     return sentences
 
@@ -247,11 +247,6 @@ def _grid_caption(grid: dict[str, Any]) -> str:
     seen = "; ".join(f"{_list(regimes)} (as {branch})" for branch, regimes in branches.items())
     what = PREVIEWS[grid["kind"]]
     return f"{what} Seen by {seen}."
-
-
-def _steps(results: Results) -> str:
-    steps = sorted({int(run.config["steps"]) for run in results.runs})
-    return f"{steps[0]:,} to {steps[-1]:,}" if len(steps) > 1 else f"{steps[0]:,}"
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -33,6 +33,21 @@ def training(configs: Sequence[Mapping[str, Any]]) -> str:
     return f"Training on {' and '.join(places)}. {kept}."
 
 
+def budget(configs: Sequence[Mapping[str, Any]]) -> str:
+    """How much the runs with these config.json were trained in all; times are no output that could be the same twice."""
+    images = sum(int(one["steps"]) * int(one["config"]["batch_size"]) for one in configs)
+    runs = "one training" if len(configs) == 1 else f"{len(configs)} trainings"
+    return (
+        f"Budget: {runs} of {step_range(configs)} steps, {images / 1e6:.2g} million images in all, each with its views."
+    )
+
+
+def step_range(configs: Sequence[Mapping[str, Any]]) -> str:
+    """ "124 to 2,500"."""
+    counts = sorted({int(one["steps"]) for one in configs})
+    return f"{counts[0]:,} to {counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}"
+
+
 def protocol(results: Results) -> list[str]:
     """One sentence for each rule."""
     several = " The table and the lines give means over them; the thin lines are single seeds."
@@ -41,6 +56,7 @@ def protocol(results: Results) -> list[str]:
         "initialisation, for which the running statistics of batch norm are first estimated over the training images.",
         *(_scores(results) if results.labelled else [NO_LABELS]),
         training([run.config for run in results.runs]),
+        budget([run.config for run in results.runs]),
         f"Seeds: {_seeds_of(results)}." + (several if len({run.seed for run in results.runs}) > 1 else ""),
         f"Images: {results.manifest['origin']}",
     ]
