@@ -145,8 +145,10 @@ def test_probabilities_equal_plain_numpy_on_the_tokens(kept: Path, params: dict[
     assert one.marginal_entropy == pytest.approx(-(marginal * np.log(marginal)).sum(), abs=1e-6)
 
 
-def test_a_spread_of_rounding_has_no_rank(kept: Path, params: dict[str, Any]) -> None:
-    one = pick(take(params, kept), LAST, ALL._replace(space="probabilities"))
+@pytest.mark.parametrize("tokens", ["pooled", "within"])
+@pytest.mark.filterwarnings("error")  # a variance that rounds below zero is none
+def test_a_spread_of_rounding_has_no_rank(kept: Path, params: dict[str, Any], tokens: str) -> None:
+    one = pick(take(params, kept), LAST, ALL._replace(space="probabilities", tokens=tokens))
     assert one.entropy == pytest.approx(0, abs=1e-6)  # the offset saturates the softmax
     assert math.isnan(one.effective_rank) and not one.resolved
     assert section.entries([one])[0]["effective_rank"] is None

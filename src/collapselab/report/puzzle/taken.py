@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,9 +170,14 @@ def _moments(
     """By `Way.tokens`; position [T, d], fixed and image [N, d]."""
     position = np.asarray(position, dtype=np.float64)
     around = second - position.T @ position / len(position)
+    np.fill_diagonal(around, around.diagonal().clip(min=0))  # variances; what is below 0 is rounding
+    pooled = Moments.of_uncentred(count, position.mean(0), second)
+    within = Moments.of_uncentred(count, np.zeros(len(second)), around)
     return {
-        "pooled": Moments.of_uncentred(count, position.mean(0), second),
-        "within": Moments.of_uncentred(count, np.zeros(len(second)), around),
+        "pooled": pooled,
+        "within": replace(
+            within, absolute=pooled.absolute
+        ),  # the vectors' rounding is that of their size before anything was taken off
         "fixed": Moments.of(fixed),
         "mean": Moments.of(image),
     }
