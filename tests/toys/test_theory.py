@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from collapselab.randomness import generator
-from collapselab.toys.flow import alignment, imbalance, integrate, one_layer, rates, velocity
+from collapselab.toys.flow import alignment, imbalance, integrate, one_layer, rates, shared, velocity
 from collapselab.toys.infonce import Float, Pairs, contrast, gradients, softmax
 from collapselab.toys.network import Network, descend
 
@@ -169,16 +169,64 @@ def test_theorem_3_gives_the_growth_of_singular_values() -> None:
         np.testing.assert_allclose((ahead - behind) / (2 * step), expected[layer], rtol=1e-7)
 
 
-def test_theorem_2_layers_align_where_x_is_positive() -> None:
-    x, _ = symmetric([0.5, 0.7, 0.9, 1.1, 1.3, 1.5])
+def grow(start: list[Float], x: Float, times: float) -> list[Float]:
+    """The flow until W_1's norm is `times` that of the start, just before the time at which a fixed X takes it to infinity."""
+    now, size = start, np.linalg.norm(start[0], 2)
+    while np.linalg.norm(now[0], 2) < times * size:
+        # Growth is cubic in the singular values: steps that shrink with their square lengthen each by the same factor.
+        now = integrate(now, x, 0.02 / np.linalg.norm(now[0], 2) ** 2, 1)
+    return now
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_theorem_2_under_a_positive_x_the_whole_of_v2t_u1_becomes_the_identity(seed: int) -> None:
+    """Small weights of unrelated bases, all singular values distinct but near, so that a fixed X takes all of them up together."""
+
+    def basis(place: int) -> Float:
+        return np.linalg.qr(generator(seed, "test/theorem-2", place).standard_normal((DIM, DIM)))[0]
+
+    def error(spread: float) -> float:
+        x = (basis(4) * np.linspace(1, 1 + spread, DIM)) @ basis(4).T
+        start = [0.01 * (basis(i) * np.linspace(1 + spread, 1, DIM)) @ basis(i + 2).T for i in range(2)]
+        end = grow(start, x, 100)
+        for before, after in zip(start, end, strict=True):
+            grown = np.linalg.svd(after, compute_uv=False) / np.linalg.svd(before, compute_uv=False)
+            assert grown.min() > 4, "nothing is left behind"
+        assert np.diag(alignment(*start)).max() < 0.95, "nothing is aligned to begin with"
+        return float(np.abs(alignment(*end) - np.eye(DIM)).max())
+
+    coarse, fine = error(0.02), error(0.01)
+    assert fine < 2e-3
+    # The imbalance is of the order of the spread; squares grow by one over it and their gaps, which begin as the spread, by the
+    # square of that. So the error is of second order, and half the spread leaves about a quarter of it.
+    assert fine < coarse / 3
+
+
+@pytest.mark.parametrize("eigenvalues", [[0.5, 0.7, 0.9, 1.1, 1.3, 1.5], [-1.0, -0.5, 0.0, 0.3, 0.6, 0.9]])
+def test_theorem_2_what_is_not_aligned_is_the_first_imbalance_over_the_gap_of_the_squares(
+    eigenvalues: list[float],
+) -> None:
+    """(s_2j^2 - s_1i^2) v_j^T u_i = -v_j^T D u_i of the D of the start, for every pair: X, of either sign, only makes the gaps."""
     start = weights(2, scale=0.05)
-    before = np.diag(alignment(*start))
-    # Under a fixed X the leading direction reaches infinity in finite time: stop before, with steps that shrink.
-    now = start
-    while np.linalg.norm(now[0]) < 50:
-        now = integrate(now, x, 1e-1 / max(1.0, np.linalg.norm(now[0]) ** 2), 1)
-    after = np.diag(alignment(*now))
-    assert after[0] == pytest.approx(1, abs=1e-4) and before[0] < 0.9
+    end = grow(start, symmetric(eigenvalues)[0], 100)
+    (u1, s1, _), (_, s2, v2) = (np.linalg.svd(weight) for weight in end)
+    gaps = np.abs(s2[:, None] ** 2 - s1**2)
+    conserved = imbalance(*start)
+    np.testing.assert_allclose(alignment(*end) * gaps, np.abs(v2 @ conserved @ u1), atol=1e-3 * np.abs(conserved).max())
+    # From Gaussian weights a fixed X takes the leading pair to infinity before the others: that one aligns, with row and column.
+    leading = np.eye(DIM)[0]
+    assert np.diag(alignment(*start))[0] < 0.9
+    np.testing.assert_allclose(alignment(*end)[0], leading, atol=1e-3)
+    np.testing.assert_allclose(alignment(*end)[:, 0], leading, atol=1e-3)
+
+
+def test_equal_singular_values_leave_the_basis_open_and_not_the_span() -> None:
+    """Theorem 2 asks for distinct singular values: where three are equal any rotation among them is a decomposition as well."""
+    turned = np.eye(DIM)
+    turned[:3, :3] = np.linalg.qr(generator(5, "test/turned").standard_normal((3, 3)))[0]
+    assert np.diag(np.abs(turned)).min() < 0.9
+    assert shared(np.abs(turned), 3) == pytest.approx(1) and shared(np.abs(turned), 2) < 1
+    assert shared(np.abs(np.eye(DIM)[::-1]), 3) == pytest.approx(0), "the last three are orthogonal to the first"
 
 
 def test_balanced_layers_are_aligned_from_the_first() -> None:

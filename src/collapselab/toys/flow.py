@@ -57,9 +57,18 @@ def imbalance(first: Float, second: Float) -> Float:
 def alignment(first: Float, second: Float) -> Float:
     """|V_2^T U_1| of W_2 = U_2 S_2 V_2^T and W_1 = U_1 S_1 V_1^T (theorem 2): the identity where the layers are aligned.
 
-    Absolute values, since the sign of a pair of singular vectors is nobody's choice.
+    Absolute values, since the sign of a pair of singular vectors is nobody's choice. With D the imbalance, entry (j, i) times
+    |s_1i^2 - s_2j^2| is |v_j^T D u_i|: layers align as their squared singular values come apart by more than D is large.
     """
     return np.asarray(np.abs(np.linalg.svd(second)[2] @ np.linalg.svd(first)[0]))
+
+
+def shared(aligned: Float, count: int) -> float:
+    """How much of the span of W_1's first `count` u lies in the span of W_2's first v, from |V_2^T U_1|: 1 if they are one span.
+
+    It asks nothing of the singular vectors inside, which nearly equal singular values leave open.
+    """
+    return float((aligned[:count, :count] ** 2).sum() / count)
 
 
 def rates(first: Float, second: Float, driving: Float) -> tuple[Float, Float]:
