@@ -28,6 +28,7 @@ SMALL = 0.05  # standard deviation of initial weights: theory is about small one
 RATES_AT = 10.0  # the time at which growth is compared with theorem 3, while it lasts
 LONG = 300.0
 DEPTHS, DEPTH_TIME, DEPTH_SEEDS = (1, 2, 3, 4), 100.0, (0, 1, 2)
+KEPT = 0.01  # eigenvalue over the largest from which a direction counts as kept
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,20 @@ class Strong:
     Attributes:
         spectra: (k, time) -> singular values of W [16], descending.
         drive: k -> eigenvalues of X at the end, divided by mean (1 - alpha_ii), [16], descending.
-        least: (k, time) -> geometric mean of the eight smallest of them, in units of their start.
+        least: (k, time) -> geometric mean of the eight smallest singular values, in units of their start.
+        still: what `least` tends to if W's noisy columns stand still while the others grow without end. Not 1: only then are
+            the eight smallest those of the noisy half.
     """
 
     spectra: dict[tuple[float, float], Float]
     drive: dict[float, Float]
     least: dict[tuple[float, float], float]
+    still: float
+
+    def crossing(self, time: float, level: float = 1.0) -> float:
+        """The k at which `least` is `level`, between the simulated ones by a straight line on the logarithm."""
+        logs = np.log([self.least[k, time] for k in AMPLITUDES])
+        return float(np.interp(-np.log(level), -logs, AMPLITUDES))
 
 
 def strong_augmentation(*, both: bool = False) -> Strong:
@@ -67,11 +76,17 @@ def strong_augmentation(*, both: bool = False) -> Strong:
         parts = contrast(alpha, pairs)
         drive[k] = _eigenvalues(parts[0] - parts[1]) / float(np.mean(1 - np.diag(alpha)))
     least = {(k, time): _least(values) / _least(spectra[k, 0.0]) for (k, time), values in spectra.items()}
-    return Strong(spectra, drive, least)
+    return Strong(spectra, drive, least, _still(start.product))
 
 
 def _least(values: Float) -> float:
     return float(np.exp(np.log(values[-BLOCK:]).mean()))
+
+
+def _still(weight: Float) -> float:
+    """The noisy columns less what lies in the others' span: the rest drowns in singular values that grow without end."""
+    basis, noisy = np.linalg.qr(weight[:, :-BLOCK])[0], weight[:, -BLOCK:]
+    return _least(singular(noisy - basis @ basis.T @ noisy)) / _least(singular(weight))
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,8 @@ class Trace:
         first, second, whole: singular values of W_1, W_2 and W_2 W_1, [T, 16], descending.
         embedding: eigenvalues of the embeddings' covariance, [T, 16], descending.
         aligned: |V_2^T U_1| at a few times, [16, 16] each.
-        drift: largest change of an entry of W_1 W_1^T - W_2^T W_2 since the start, over its largest entry then.
+        drift: largest change of an entry of D = W_1 W_1^T - W_2^T W_2 since the start, over its largest entry then.
+        imbalance: spectral norm of D at the end.
         rates: growth of W_1's singular values at time RATES_AT, [2, 16]: by theorem 3, and as trained.
     """
 
@@ -97,19 +113,31 @@ class Trace:
     embedding: Float
     aligned: dict[float, Float]
     drift: float
+    imbalance: float
     rates: Float
 
     @property
     def diagonals(self) -> dict[float, Float]:
         return {time: np.diag(matrix) for time, matrix in self.aligned.items()}
 
+    @property
+    def kept(self) -> list[int]:
+        """How many eigenvalues of the embeddings' covariance are above a hundredth of the largest, [T]."""
+        return [int(count) for count in (self.embedding > KEPT * self.embedding[:, :1]).sum(1)]
 
-def implicit_regularisation(noise: float, time: float, shown: Sequence[float], every: float = 1.0) -> Trace:
+    def row(self, time: float) -> int:
+        """The place of the nearest of `times`."""
+        return int(np.argmin(np.abs(self.times - time)))
+
+
+def implicit_regularisation(
+    noise: float, time: float, shown: Sequence[float], every: float = 1.0, rate: float = RATE
+) -> Trace:
     """Section 5, figures 5 and 6: two layers from small weights."""
     pairs = Pairs.draw(IMAGES, np.ones(DIM), np.full(DIM, noise), generator(SEED, "toys/implicit"))
     weights = [SMALL * generator(SEED, "toys/two-layers", layer).standard_normal((DIM, DIM)) for layer in range(2)]
-    steps, stride = round(time / RATE), round(every / RATE)
-    at = {round(moment / RATE): moment for moment in shown}
+    steps, stride = round(time / rate), round(every / rate)
+    at = {round(moment / rate): moment for moment in shown}
     rows: list[list[float | Float]] = []
     aligned: dict[float, Float] = {}
     growth: list[Float] = []
@@ -119,16 +147,16 @@ def implicit_regularisation(noise: float, time: float, shown: Sequence[float], e
             aligned[at[step]] = alignment(*network.weights)
         if step % stride == 0:
             layers = (*network.weights, network.product)
-            rows.append([step * RATE, loss, *map(singular, layers), spectrum(network, pairs.clean)])
-        if step == round(RATES_AT / RATE):
+            rows.append([step * rate, loss, *map(singular, layers), spectrum(network, pairs.clean)])
+        if step == round(RATES_AT / rate):
             growth.append(_growth(network, pairs))
 
-    end = descend(Network(weights), pairs, RATE, steps, watch)
-    before = imbalance(*weights)
-    drift = np.abs(imbalance(*end.weights) - before).max() / np.abs(before).max()
+    end = descend(Network(weights), pairs, rate, steps, watch)
+    before, after = imbalance(*weights), imbalance(*end.weights)
+    drift, size = np.abs(after - before).max() / np.abs(before).max(), np.linalg.norm(after, 2)
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     times, losses, first, second, whole, embedding = columns
-    return Trace(noise, times, losses, first, second, whole, embedding, aligned, float(drift), growth[0])
+    return Trace(noise, times, losses, first, second, whole, embedding, aligned, float(drift), float(size), growth[0])
 
 
 def _growth(network: Network, pairs: Pairs) -> Float:
