@@ -18,6 +18,7 @@ from collapselab.toys.infonce import Float
 WIDTH, PANEL = 10.4, 2.3  # inches
 INDEX = np.arange(1, DIM + 1)
 TICKS = (1, 4, 8, 12, 16)
+FLOOR = 1e-10  # over the largest eigenvalue: deep networks with ReLU have some that are 0, and a log axis has to end
 
 
 def draw(toys: Toys) -> dict[str, bytes]:
@@ -65,19 +66,19 @@ def _power(value: float, position: int | None) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _bounds(curves: Iterable[Float], floor: float) -> tuple[float, float]:
+def _bounds(curves: Iterable[Float]) -> tuple[float, float]:
     values = np.concatenate([curve.ravel() for curve in curves])
-    return max(floor, float(values.min())), float(values.max())
+    return float(values.min()), float(values.max())
 
 
 def _strong(strong: Strong) -> Figure:
     """Singular values of W by index, a panel for each moment, a line for each k."""
     figure, panels = _panels(len(TIMES), legend=0.25)
-    low, high = _bounds((strong.spectra[k, time] for k in SHOWN for time in TIMES), 1e-14)
+    low, high = _bounds(strong.spectra[k, time] for k in SHOWN for time in TIMES)
     for panel, time in zip(panels, TIMES, strict=True):
         for place, k in enumerate(SHOWN):
             panel.plot(
-                INDEX, strong.spectra[k, time].clip(low), color=COLOURS[place], linestyle=DASHES[place],
+                INDEX, strong.spectra[k, time], color=COLOURS[place], linestyle=DASHES[place],
                 label=f"k = {k:g}", linewidth=1.3,
             )  # fmt: skip
         panel.axvline(DIM - BLOCK + 0.5, color=INK, linewidth=0.6, linestyle=":")
@@ -93,7 +94,7 @@ def _transition(one: Strong, both: Strong) -> Figure:
     """How far the eight smallest singular values moved, against k: one view augmented, and both."""
     figure, panels = _panels(2, height=2.6)
     found = (("augmentation in one view", one), ("augmentation in both views, half of it in each", both))
-    bounds = _bounds([np.array([*one.least.values(), *both.least.values()])], 1e-14)
+    bounds = _bounds([np.array([*one.least.values(), *both.least.values()])])
     for panel, (title, strong) in zip(panels, found, strict=True):
         for place, time in enumerate(TIMES[1:]):
             panel.plot(
@@ -128,38 +129,47 @@ def _alignment(trace: Trace) -> Figure:
     left, low, width, high = panels[-1].get_position().bounds
     bar = figure.add_axes((left + width + 0.01, low, 0.012, high))
     figure.colorbar(mesh, cax=bar)
+    bar.set_title("|V2$^T$ U1|", fontsize=8, pad=5)
     return figure
 
 
 def _evolution(trace: Trace) -> Figure:
-    """Every singular value over time: of both layers, and of the embeddings' covariance."""
-    figure, panels = _panels(3, share=False)
-    titles = ("singular values of W1", "singular values of W2", "eigenvalues of the embeddings' covariance")
+    """Every singular value over time, of both layers and of their product, and every eigenvalue of the embeddings' covariance."""
+    found = {
+        "singular values of W1": trace.first,
+        "singular values of W2": trace.second,
+        "singular values of W2 W1": trace.whole,
+        "eigenvalues of covariance": trace.embedding,
+    }
+    figure, panels = _panels(len(found), legend=0.25, share=False)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, DIM))
-    for panel, values, title in zip(panels, (trace.first, trace.second, trace.embedding), titles, strict=True):
-        low, high = _bounds([values], 1e-10)
+    names = {0: "largest", DIM - 1: "smallest"} | {tick - 1: f"{tick}th" for tick in TICKS[1:-1]}
+    for panel, (title, values) in zip(panels, found.items(), strict=True):
         for place in range(DIM):
-            panel.plot(trace.times, values[:, place].clip(low), color=colours[place], linewidth=1)
-        _log(panel, low, high)
+            panel.plot(trace.times, values[:, place], color=colours[place], linewidth=1, label=names.get(place, "_"))
+        _log(panel, *_bounds([values]))
         _title(panel, title)
         panel.set_xlabel("time")
         panel.set_xlim(0, float(trace.times[-1]))
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="upper left", ncols=len(names), frameon=False, handlelength=3
+    )
     return figure
 
 
 def _depth(found: dict[tuple[int, bool], Float]) -> Figure:
     """Eigenvalues of the embeddings' covariance by index, linear beside ReLU, a line for each depth; one layer in both."""
     figure, panels = _panels(2, legend=0.25)
-    low, high = _bounds(found.values(), 1e-10)
     for panel, relu in zip(panels, (False, True), strict=True):
         for place, layers in enumerate(DEPTHS):
-            seeds = found.get((layers, relu), found[layers, False]).clip(low)
+            seeds = found.get((layers, relu), found[layers, False]).clip(FLOOR)
             label = f"{layers} layer{'s' if layers > 1 else ''}"
             panel.plot(INDEX, seeds.T, color=COLOURS[place], alpha=0.35, linewidth=0.5)
             mean = np.exp(np.log(seeds).mean(0))
             panel.plot(INDEX, mean, color=COLOURS[place], linestyle=DASHES[place], linewidth=1.3, label=label)
-        _log(panel, low, high)
+        _log(panel, FLOOR, 1.0)
         _title(panel, "ReLU between the layers" if relu else "linear")
+        panel.text(1, 1.5 * FLOOR, f"what is below {_power(FLOOR, None)} is drawn there", va="bottom")
         panel.set(xticks=TICKS, xlabel="index")
     panels[0].set_ylabel("eigenvalue over the largest")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="upper left", ncols=4, frameon=False, handlelength=3)
