@@ -152,7 +152,12 @@ def test_the_page(toys: Toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert html.count(f'aria-labelledby="{section.name}-title"') == 1
         assert all(len(row) == len(section.table.header) for row in section.table.rows)
     assert "<script" not in html and "nan" not in markdown.lower().split()
-    assert json.loads((out / "toys.json").read_text())["schema"] == 1
+    found = json.loads((out / "toys.json").read_text())
+    assert found["schema"] == 1 and len(found["x_at_the_end"]) == 2 * len(AMPLITUDES)
+    weak, stronger = found["implicit_regularisation"]
+    counts = [[str(row["time"]), str(row["kept"])] for row in stronger["course"]]
+    assert counts == [row[:2] for row in sections(toys)[-1].table.rows], "the table's numbers, for programs"
+    assert weak["w1_growth"]["theorem_3"] == pytest.approx(toys.weak.rates[0], rel=1e-5)
     assert stale_reports(tmp_path) == []
     (out / "provenance.json").write_text(json.dumps({"sources": {"src/collapselab/toys/flow.py": "0"}}))
     assert "src/collapselab/toys/flow.py changed" in stale_reports(tmp_path)[0]

@@ -13,10 +13,25 @@ from markupsafe import Markup
 from collapselab.files import write_json, write_text
 from collapselab.report.build import escape_markdown, write_figures
 from collapselab.report.figures import inline
-from collapselab.toys.experiments import AMPLITUDES, BLOCK, DIM, IMAGES, RATE, SEED, SMALL, TIMES, Toys, Trace, simulate
+from collapselab.toys.experiments import (
+    AMPLITUDES,
+    BLOCK,
+    DIM,
+    IMAGES,
+    RATE,
+    RATES_AT,
+    SEED,
+    SMALL,
+    TIMES,
+    Toys,
+    Trace,
+    simulate,
+)
 from collapselab.toys.figures import draw
+from collapselab.toys.findings import PROTOCOL, findings
+from collapselab.toys.flow import shared
 from collapselab.toys.provenance import sources
-from collapselab.toys.words import PROTOCOL, findings, sections
+from collapselab.toys.words import MOMENTS, sections
 
 HERE = Path(__file__).parent
 STYLE = HERE.parent / "diagnose" / "style.css"
@@ -67,6 +82,17 @@ def numbers(toys: Toys) -> dict[str, Any]:
             for k in AMPLITUDES
             for time in TIMES
         ],
+        "x_at_the_end": [
+            {
+                "both_views": strong is toys.both,
+                "k": k,
+                "time": TIMES[-1],
+                "eigenvalues_over_mean_1_minus_alpha": _digits(values),
+                "negative": int((values < 0).sum()),
+            }
+            for strong in (toys.strong, toys.both)
+            for k, values in strong.drive.items()
+        ],
         "implicit_regularisation": [_trace(trace) for trace in (toys.weak, toys.stronger)],
         "depth": [
             {"layers": layers, "relu": relu, "eigenvalues": [_digits(seed) for seed in values]}
@@ -79,12 +105,30 @@ def _trace(trace: Trace) -> dict[str, Any]:
     return {
         "noise": trace.noise,
         "time": float(trace.times[-1]),
-        "loss": _digits(trace.losses[-1]),
-        "w1": _digits(trace.first[-1]),
-        "w2": _digits(trace.second[-1]),
-        "embedding_covariance": _digits(trace.embedding[-1]),
+        **_moment(trace, -1),
+        "course": [{"time": time} | _moment(trace, trace.row(time)) for time in MOMENTS if time <= trace.times[-1]],
+        "w1_growth": {
+            "time": RATES_AT,
+            "theorem_3": _digits(trace.rates[0]),
+            "trained": _digits(trace.rates[1]),
+        },
         "alignment_diagonal": {f"{time:g}": _digits(values) for time, values in trace.diagonals.items()},
+        "alignment_shared_by_kept": {
+            f"{time:g}": _digits(shared(matrix, trace.kept[trace.row(time)])) for time, matrix in trace.aligned.items()
+        },
+        "imbalance_norm": _digits(trace.imbalance),
         "imbalance_drift": _digits(trace.drift),
+    }
+
+
+def _moment(trace: Trace, row: int) -> dict[str, Any]:
+    return {
+        "loss": _digits(trace.losses[row]),
+        "kept": trace.kept[row],
+        "w1": _digits(trace.first[row]),
+        "w2": _digits(trace.second[row]),
+        "w2_w1": _digits(trace.whole[row]),
+        "embedding_covariance": _digits(trace.embedding[row]),
     }
 
 

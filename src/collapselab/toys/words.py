@@ -1,4 +1,4 @@
-"""What the page says: beside each figure what the paper shows, and what came out here, in numbers read off the results."""
+"""What the page says beside each figure: what the paper shows, and what came out here, in numbers read off the results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ from collapselab.toys.experiments import (
     DEPTH_TIME,
     DEPTHS,
     DIM,
-    IMAGES,
-    RATE,
     RATES_AT,
-    SEED,
-    SMALL,
     TIMES,
     WEAK,
     Strong,
@@ -27,10 +23,11 @@ from collapselab.toys.experiments import (
     Trace,
     entropy_rank,
 )
+from collapselab.toys.figures import FLOOR
+from collapselab.toys.flow import shared
 from collapselab.toys.infonce import Float
 
 ALIGNED = 0.9  # entry of |V_2^T U_1| from which a pair of directions counts as aligned
-KEPT = 0.01  # eigenvalue over the largest from which a direction counts as kept
 MOMENTS = (0, 20, 50, 100, 150, 200, 250, 300)
 
 
@@ -43,49 +40,6 @@ class Section:
     paper: str
     here: str
     table: Table
-
-
-PROTOCOL = (
-    f"Data: {IMAGES} Gaussian x in {DIM} dimensions; augmentation: x' = x + e with Gaussian e, x stays clean "
-    "unless said. Their covariances are exact in the "
-    "sample, in the paper's convention (mean of (x_i - x_j)(x_i - x_j)^T over pairs, mean of e e^T over images).",
-    "Loss: InfoNCE on squared Euclidean distances, without normalisation or temperature (equation 1), the mean over images.",
-    f"Training: full-batch gradient descent at rate {RATE:g}, float64; time is rate times steps. The theorems are about "
-    "the gradient flow, which this follows to first order in the rate.",
-    f"Initial weights: Gaussian, standard deviation {SMALL:g}; in the comparison of depths 1/sqrt(3 d), as torch draws them.",
-    f"One seed ({SEED}), for the depths {len(DEPTH_SEEDS)}. The tests hold the theory itself, under an X that stands still: the "
-    "closed form, the conservation law, alignment and rates, to rounding or to the integrator's order.",
-)
-
-
-def findings(toys: Toys) -> list[str]:
-    strong, depths = toys.strong, {n: f"{entropy_rank(toys.depth[n, False]).mean():.1f}" for n in DEPTHS}
-    return [
-        f"Strong augmentation: after time {TIMES[-1]:g} the smaller half of W's singular values has moved by a factor of "
-        f"{_each(strong, (0.5, 1.0, 1.5, 4.0))}: the sign changes where X has an eigenvalue 0, at k = 1. "
-        "That holds where one view is augmented; with the same noise spread over both, as SimCLR does, the factor at k = 4 is "
-        f"{short(toys.both.least[4.0, TIMES[-1]], 2)}.",
-        f"Implicit regularisation: with augmentation of only {WEAK:g}, two layers keep {_kept(toys.weak.embedding[-1])} of {DIM} "
-        f"directions above a hundredth of the largest. From torch's larger initial weights, embeddings of 1, 2, 3 and 4 layers "
-        f"have spectral-entropy ranks of {depths[1]}, {depths[2]}, {depths[3]} and {depths[4]}.",
-        f"The second collapse can be undone, the first not: under noise of {toys.stronger.noise:g}, where the loss "
-        "cannot vanish, the "
-        f"small directions catch up one by one, and {_kept(toys.stronger.embedding[-1])} of {DIM} are there at time "
-        f"{toys.stronger.times[-1]:g} ({_kept(_at(toys.stronger, 50))} at time 50).",
-    ]
-
-
-def _each(strong: Strong, amplitudes: tuple[float, ...]) -> str:
-    words = [f"{short(strong.least[k, TIMES[-1]], 2)} at k = {k:g}" for k in amplitudes]
-    return f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _kept(eigenvalues: Float) -> int:
-    return int((eigenvalues > KEPT * eigenvalues[0]).sum())
-
-
-def _at(trace: Trace, time: float) -> Float:
-    return np.asarray(trace.embedding[int(np.argmin(np.abs(trace.times - time)))])
 
 
 def sections(toys: Toys) -> list[Section]:
@@ -130,15 +84,18 @@ def _transition_section(one: Strong, both: Strong) -> Section:
         [f"{k:g}", *(short(strong.least[k, time], 3) for strong in (one, both) for time in later)] for k in AMPLITUDES
     ]
     header = [f"{name}, time {time:g}" for name in ("one view", "both views") for time in later]
-    first, last = (_crossing(one, time) for time in (later[0], later[-1]))
+    first, last = (f"k = {one.crossing(time):.2f} at time {time:g}" for time in (later[0], later[-1]))
+    corrected, settled = (f"{one.crossing(time, one.still):.2f}" for time in (later[0], later[-1]))
     return Section(
         "transition",
-        "Where it begins: k = 1, if one view is augmented",
+        "Where it begins: near k = 1, if one view is augmented",
         "Not drawn in the paper, but what theorem 1 says: under uniform softmax weights X has the eigenvalue 1 - k in the "
         "noisy directions, so that they neither grow nor shrink at k = 1.",
-        f"Left, the geometric mean of the eight smallest singular values passes through its start at k = {first:.2f} at time "
-        f"{later[0]:g} and k = {last:.2f} at time {later[-1]:g}; beyond, decay goes on but slows, since X shrinks as the loss is "
-        "solved. Right, the same noise spread over both views, as SimCLR augments: now the negatives carry it too, data less "
+        f"Left, the geometric mean of the eight smallest singular values passes through its start at {first} and "
+        f"{last}. Not at 1 exactly, since at the start the eight smallest are not those of the noisy half: if that half stood "
+        f"still while the rest grew without end, their mean would come to {one.still:.2f} of its start. That value is passed at "
+        f"k = {corrected} and {settled}. Beyond, decay goes on but slows, since X shrinks as the loss is solved. "
+        "Right, the same noise spread over both views, as SimCLR augments: now the negatives carry it too, data less "
         "augmentation becomes data plus augmentation less augmentation, X begins as the data's covariance whatever k is, and the "
         f"threshold is gone. At k = {AMPLITUDES[-1]:g} the smaller half ends at "
         f"{short(both.least[AMPLITUDES[-1], later[-1]], 2)} of its start, against "
@@ -149,38 +106,44 @@ def _transition_section(one: Strong, both: Strong) -> Section:
     )
 
 
-def _crossing(strong: Strong, time: float) -> float:
-    """The k at which the smaller half is as it began, between the simulated ones by a straight line on the logarithm."""
-    logs = np.log([strong.least[k, time] for k in AMPLITUDES])
-    return float(np.interp(0.0, -logs, AMPLITUDES))
-
-
 def _alignment_section(trace: Trace) -> Section:
     times, diagonals = list(trace.diagonals), np.array(list(trace.diagonals.values()))
-    aligned = int((diagonals[-1] > ALIGNED).sum())
+    aligned, grown = diagonals[-1] > ALIGNED, trace.kept[-1]
+    change = trace.first[-1] / trace.first[0]
     rows = [[str(index + 1), *(f"{value:.3f}" for value in diagonals[:, index])] for index in range(DIM)]
     return Section(
         "alignment",
         "Implicit regularisation: adjacent layers align",
         "Figure 5 of the paper: |V2^T U1| of a two-layer linear network of 16 x 16 after training is the identity. Theorem 2: it "
         "tends to it for as long as X is positive definite and the singular values are distinct.",
-        f"{aligned} of {DIM} directions are aligned at time {times[-1]:g} (above {ALIGNED:g}; the first "
-        f"{min(aligned, 6)}: {diagonals[-1][: min(aligned, 6)].min():.3f} or more). They are those that grew. The others have "
-        "hardly moved from their initial values, and what has not grown has not aligned: W1 W1^T - W2^T W2 is conserved, "
-        "and only growth "
-        f"makes it small beside the singular values. (It drifted by {100 * trace.drift:.0f} % here, which is the step of gradient "
+        f"{int(aligned.sum())} of {DIM} directions are aligned at time {times[-1]:g} (above {ALIGNED:g}; the first "
+        f"{grown}: {diagonals[-1][:grown].min():.3f} or more). They are those that grew, in W1 {change[aligned].min():.1f}-fold "
+        f"or more; the others grew {change[~aligned].max():.1f}-fold at most. The reason is that W1 W1^T - W2^T W2 is conserved: "
+        "an entry of V2^T U1 is what that has between v and u, over the difference of their squared singular values. So directions "
+        f"align as they grow apart: neighbours among the first {grown} have squares that differ by {short(_gap(trace), 2)} "
+        "(median), and "
+        f"the conserved matrix has norm {short(trace.imbalance, 2)}. What grows to nearly the same size does not align one by one: "
+        f"the last section has that. (The matrix drifted by {100 * trace.drift:.0f} % here, which is the step of gradient "
         "descent; in the flow it stays.) Here the paper's picture holds for the part of the network that learnt.",
         Table(["direction", *(f"time {time:g}" if time else "at the start" for time in times)], rows),
     )
+
+
+def _gap(trace: Trace) -> float:
+    """Between neighbouring squared singular values of W_1 among the directions kept at the end, the median."""
+    return float(np.median(-np.diff(trace.first[-1, : trace.kept[-1]] ** 2)))
 
 
 def _evolution_section(trace: Trace) -> Section:
     predicted, measured = trace.rates
     grown = measured > 0.1 * measured.max()
     error = float(np.abs(predicted / measured - 1)[grown].max())
-    values = [found[at] for found in (trace.first, trace.second, trace.embedding) for at in (0, -1)]
+    values = [found[at] for found in (trace.first, trace.second, trace.whole, trace.embedding) for at in (0, -1)]
     rows = [[str(index + 1), *(short(float(column[index]), 3) for column in values)] for index in range(DIM)]
-    header = ["direction", *(f"{name}, {when}" for name in ("W1", "W2", "covariance") for when in ("start", "end"))]
+    header = [
+        "direction",
+        *(f"{name}, {when}" for name in ("W1", "W2", "W2 W1", "covariance") for when in ("start", "end")),
+    ]
     return Section(
         "implicit-regularisation",
         "Implicit regularisation: small singular values stay behind",
@@ -188,10 +151,10 @@ def _evolution_section(trace: Trace) -> Section:
         "grow, the smallest stay smaller by far, most of all in the covariance. Theorem 3: s1' = s1 s2^2 (v^T X v) and the same "
         "with 1 and 2 exchanged, so what is small grows slowly.",
         f"The same, with augmentation of {trace.noise:g} in every direction, so that X has no reason to kill any. "
-        f"{_kept(trace.embedding[-1])} of {DIM} eigenvalues of the covariance end above a hundredth of the largest; the eighth is "
-        f"{short(trace.embedding[-1][7] / trace.embedding[-1][0], 2)} of it "
-        f"({short(trace.embedding[0][7] / trace.embedding[0][0], 2)} "
-        f"at the start). Theorem 3 gives the rates "
+        f"{trace.kept[-1]} of {DIM} eigenvalues of the embeddings' covariance end above a hundredth of the largest. The eighth "
+        f"value over the largest, at the start and at the end: in W1 {_eighth(trace.first)}, in W2 {_eighth(trace.second)}, in "
+        f"their product {_eighth(trace.whole)}, in the covariance, which has the product's squares, {_eighth(trace.embedding)}. "
+        "Theorem 3 gives the rates "
         f"of the {int(grown.sum())} directions that grow fastest at time {RATES_AT:g} within {100 * error:.1f} %. "
         "All stop when the loss is "
         f"solved ({short(float(trace.losses[-1]), 2)} from {short(float(trace.losses[0]), 3)}).",
@@ -199,8 +162,13 @@ def _evolution_section(trace: Trace) -> Section:
     )
 
 
+def _eighth(values: Float) -> str:
+    before, after = (short(values[at, 7] / values[at, 0], 2) for at in (0, -1))
+    return f"{before} and {after}"
+
+
 def _depth_section(found: Mapping[tuple[int, bool], Float]) -> Section:
-    means = {key: np.exp(np.log(np.maximum(values, 1e-300)).mean(0)) for key, values in found.items()}
+    means = {key: np.exp(np.log(values.clip(FLOOR)).mean(0)) for key, values in found.items()}
     rows = [[str(index + 1), *(short(float(values[index]), 3) for values in means.values())] for index in range(DIM)]
     names = [f"{layers}{', ReLU' if relu else ''}" for layers, relu in found]
     linear, bent = (
@@ -212,7 +180,8 @@ def _depth_section(found: Mapping[tuple[int, bool], Float]) -> Section:
         "Figure 11 of the paper: spectra of the embeddings for networks of different depth, linear and with ReLU. With one layer "
         "nothing collapses; the deeper, the more directions are lost, with ReLU too.",
         f"1 to {DEPTHS[-1]} layers of 16 x 16, augmentation of {WEAK:g} in every direction, time {DEPTH_TIME:g}, "
-        f"{len(DEPTH_SEEDS)} seeds (thin; thick their geometric mean). The spectral-entropy rank of the embeddings, of {DIM}, from "
+        f"{len(DEPTH_SEEDS)} seeds (thin; thick their geometric mean). Eigenvalues below {short(FLOOR)} of the largest, "
+        f"some with ReLU 0, are drawn and averaged as that much. The spectral-entropy rank of the embeddings, of {DIM}, from "
         f"smallest to largest seed: linear {linear}; with ReLU, from 2 layers on, {bent}.",
         Table(["index", *names], rows),
     )
@@ -224,8 +193,10 @@ def _ranks(values: Float) -> str:
 
 
 def _catching_up(trace: Trace) -> Section:
-    counts = {time: _kept(_at(trace, time)) for time in MOMENTS}
-    loss = {time: float(trace.losses[int(np.argmin(np.abs(trace.times - time)))]) for time in MOMENTS}
+    counts = {time: trace.kept[trace.row(time)] for time in MOMENTS}
+    loss = {time: float(trace.losses[trace.row(time)]) for time in MOMENTS}
+    last, grown = trace.times[-1], trace.kept[-1]
+    diagonal, held = trace.diagonals[last][:grown], trace.first[-1, :grown]
     told = ", ".join(f"{counts[time]} at time {time}" for time in (20, 50, 100, 200, 300))
     return Section(
         "catching-up",
@@ -237,6 +208,12 @@ def _catching_up(trace: Trace) -> Section:
         "vanish: each direction that has grown is held where the noise balances the data, X stays positive in the others, and they "
         f"follow one by one, each faster than exponentially once it starts. Of {DIM} directions {told} are above a hundredth of "
         "the largest. So how deep this collapse looks depends on when training ends, and a spectrum should be read with its "
-        "time. What strong augmentation kills does not return for as long as the augmentation stays: there X is negative.",
+        "time. What strong augmentation kills does not return for as long as the augmentation stays: there X is negative. "
+        f"Growth alone does not align the layers one direction at a time: on the diagonal of |V2^T U1| these {grown} have "
+        f"{diagonal.min():.2f} to {diagonal.max():.2f} at time {last:g}. The noise holds them all at about the same singular "
+        f"value, in W1 {held.min():.2f} to {held.max():.2f}: neighbouring squares differ by {short(_gap(trace), 2)} (median), the "
+        f"conserved W1 W1^T - W2^T W2 has norm {short(trace.imbalance, 2)}, and theorem 2 asks for distinct values. Only the "
+        f"basis inside is left open: of the span of their u in W1, {100 * shared(trace.aligned[last], grown):.2f} % lies in that "
+        "of their v in W2.",
         Table(["time", "directions kept", "loss"], [[str(t), str(counts[t]), short(loss[t], 3)] for t in MOMENTS]),
     )
