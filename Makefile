@@ -3,6 +3,7 @@ PYTHON ?= python3
 STUDY ?=
 BIN := .venv/bin
 UV_VERSION := 0.13.9
+EXTRAS := .venv/extras
 QUIET := $(shell [ -t 2 ] || echo --quiet)  # progress on a terminal, nothing in a log
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -35,11 +36,17 @@ ui: install ## the MLflow UI on this repository's runs, localhost only
 track: install ## project the files of runs/ into MLflow by hand
 	@$(BIN)/collapselab track
 
-test: install ## fast tests, the pipeline on a tiny study among them; two processes of one thread, a file at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+# The optional packages, for the tests that need them: without their dependencies, so that none here hides a package of .venv's own.
+$(EXTRAS)/installed: tests/extras.lock .venv/installed
+	rm -rf $(EXTRAS)
+	$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --target $(EXTRAS) --no-deps --require-hashes -r tests/extras.lock
+	@touch $@
 
-test-all: install ## every test, the default study in full among them: before a release
-	$(BIN)/python -m pytest
+test: install $(EXTRAS)/installed ## fast tests, the pipeline on a tiny study among them; two processes of one thread, a file at a time
+	OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/$(EXTRAS)" $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+
+test-all: install $(EXTRAS)/installed ## every test, the default study in full among them: before a release
+	PYTHONPATH="$(CURDIR)/$(EXTRAS)" $(BIN)/python -m pytest
 
 lint: install ## ruff, its formatter too
 	$(BIN)/ruff check .
@@ -73,5 +80,7 @@ speed: install ## docs/speed.md: times against peers, in turns; half an hour on 
 	$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --target .venv/speed --no-deps -r bench/speed/requirements.txt
 	PYTHONPATH=.venv/speed $(BIN)/python -m bench.speed
 
-lock: install ## requirements.lock from pyproject.toml
+lock: install ## requirements.lock from pyproject.toml; tests/extras.lock from its optional dependencies, those alone
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	$(BIN)/python -c 'import tomllib; print(*sum(tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"].values(), []), sep="\n")' \
+		| UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --generate-hashes --no-deps --no-annotate --python-version 3.11 - -o tests/extras.lock

@@ -154,7 +154,7 @@ def test_timm_that_is_missing(run: Run, folder: Path, tmp_path: Path, monkeypatc
     assert result.code == 2 and "pip install timm" in result.err
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("timm"), reason="timm is not installed")
+@pytest.mark.skipif(not importlib.util.find_spec("timm"), reason="timm is not installed; `make test` installs it")
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "resnet18"])
 def test_timm(run: Run, folder: Path, tmp_path: Path, name: str) -> None:
     import timm

@@ -19,6 +19,9 @@ from collapselab.errors import UserError
 from collapselab.methods import METHODS
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
+NEEDS_TIMM = pytest.mark.skipif(
+    not importlib.util.find_spec("timm"), reason="timm is not installed; `make test` installs it"
+)
 
 
 def test_a_cifar_resnet_18_keeps_its_resolution_until_the_second_stage() -> None:
@@ -77,11 +80,11 @@ def test_a_study_that_needs_timm_says_so(tmp_path: Path, monkeypatch: pytest.Mon
         build(Timm(architecture="timm", model="resnet10t"), 32)
 
 
+@NEEDS_TIMM
 @pytest.mark.parametrize(
     ("model", "size"), [("resnet10t", 32), ("vit_tiny_patch16_224", 32), ("mobilenetv3_small_050", 32)]
 )
 def test_a_timm_model_is_a_backbone(model: str, size: int, tmp_path: Path) -> None:
-    pytest.importorskip("timm")
     load_study(params_with_timm(tmp_path))
     method = method_of(CONFIGS["byol"], Timm(architecture="timm", model=model))
     losses = method.loss(method(method.views(batch_for(method))))
@@ -90,7 +93,7 @@ def test_a_timm_model_is_a_backbone(model: str, size: int, tmp_path: Path) -> No
     assert method.features(torch.randn(2, 3, size, size))["representation"].shape == (2, method.backbone.width)  # type: ignore[union-attr]
 
 
+@NEEDS_TIMM
 def test_an_unknown_timm_model_is_answered_with_its_neighbours() -> None:
-    pytest.importorskip("timm")
     with pytest.raises(UserError, match=r"model = 'resnte18': timm has no model of that name; did you mean .*resnet18"):
         build(Timm(architecture="timm", model="resnte18"), 32)

@@ -14,6 +14,12 @@ from collapselab.monitor import CollapseWarning
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+def needs(package: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(
+        not importlib.util.find_spec(package), reason=f"{package} is not installed; `make test` installs it"
+    )
+
+
 def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     assert spec is not None and spec.loader is not None
@@ -36,9 +42,9 @@ def test_a_plain_loop_with_its_guard_hears_nothing() -> None:
     assert monitor.warnings == [] and monitor.signatures() == []
 
 
+@needs("lightning")
 @pytest.mark.parametrize(("variance", "named"), [(0.0, ["complete"]), (25.0, [])])
 def test_a_lightning_run_stops_itself_where_it_collapses(variance: float, named: list[str]) -> None:
-    pytest.importorskip("lightning")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = load("lightning_module").train(variance, steps=150)
@@ -46,8 +52,8 @@ def test_a_lightning_run_stops_itself_where_it_collapses(variance: float, named:
     assert (model.trainer.global_step < 150) == bool(named)
 
 
+@needs("lightly")
 def test_a_lightly_model_is_named_one_hot() -> None:
-    pytest.importorskip("lightly")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         monitor = load("lightly_model").train()
