@@ -38,19 +38,19 @@ def test_complete_collapse_is_named_at_the_third_reading_after_it() -> None:
     monitor = run(1e-3)
     assert [(warned.kind, warned.step, warned.standing) for warned in monitor.warnings] == [("complete", 100, True)]
     assert monitor.compute()["alarms"] == 1 and monitor.compute()["pressure"] > 1
-    assert "complete collapse since step 100" in monitor.report()
-    assert "complete collapse since step 100" in monitor.diagnosis().sentence
+    assert "complete collapse named at step 100" in monitor.report()
+    assert "complete collapse named at step 100" in monitor.diagnosis().sentence
 
 
 def test_a_healthy_stream_is_left_in_peace() -> None:
     monitor = run(1.0)
     assert monitor.warnings == [] and monitor.compute()["pressure"] < 1
-    assert "no collapse has begun up to step 159" in monitor.report()
+    assert "no collapse was named up to step 159" in monitor.report()
 
 
 def test_a_loop_that_never_asks_hears_of_it() -> None:
     monitor = CollapseMonitor("projector")
-    with pytest.warns(CollapseWarning, match="projector: complete collapse since step 100"):
+    with pytest.warns(CollapseWarning, match="projector: complete collapse named at step 100"):
         for step in range(BROKEN + 30):
             monitor.update(draw(step, remnant=1e-3))
 

@@ -311,11 +311,11 @@ class CollapseMonitor(Metric):
         return replace(found, warnings=[*named, *found.warnings, self._seen()], sentence=told)
 
     def report(self) -> str:
-        """Lines for a person: what was named and since when, what the loss says, and what these features are."""
+        """Lines for a person: what was named and when, what the loss says, and what these features are."""
         self.settle()
         named = [f"{warned}{'' if warned.standing else ' (no longer)'}" for warned in self.warnings]
         loss = [f"{self.layer}: the loss hints at {s.kind} collapse: {s.sentence}" for s in self.signatures()]
-        lines = named or [f"{self.layer}: no collapse has begun up to step {self._step}"]
+        lines = named or [f"{self.layer}: no collapse was named up to step {self._step}"]
         if self.scatter.ndim and float(self.skipped):
             lines.append(
                 f"{self.layer}: {int(self.skipped)} batches with NaN or infinity left out, the first at step "

@@ -17,7 +17,7 @@ class Warned:
     Attributes:
         layer: the monitor's.
         kind: as in `collapselab explain`.
-        step: of the reading that proved it, the last of three in five.
+        step: of the reading that proved it, the last of three in five; the collapse itself began earlier.
         evidence: in words.
         standing: whether the latest reading still presses that way.
     """
@@ -29,7 +29,7 @@ class Warned:
     standing: bool = True
 
     def __str__(self) -> str:
-        return f"{self.layer}: {self.kind} collapse since step {self.step}: {self.evidence}"
+        return f"{self.layer}: {self.kind} collapse named at step {self.step}: {self.evidence}"
 
 
 def tell(text: str) -> None:
