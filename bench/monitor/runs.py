@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from bench.manifests import manifest_of
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import Value, compute_all
+from collapselab.collapse.snapshot import DIRECTIONAL
 from collapselab.collapse.timing.detector import Alarm, Detector
 from collapselab.config.study import Study, image_size, load_study
 from collapselab.data import digits
@@ -97,11 +99,12 @@ def watch(data: Data, regime: str, seed: int, most: int) -> Watched:
     steps = min(most, total)
     found = Watched(regime, seed, steps)
     monitors = {layer: CollapseMonitor(layer, every=EVERY) for layer in _layers(method)}
-    seen = _Seen(method)
+    cosines = config.method in DIRECTIONAL
+    seen = _Seen(method, cosines)
     optimiser = build_optimiser(method, config.optimiser)
     for step, batch in zip(range(steps), _batches(loader, config.epochs), strict=False):
         if due := _due(step):
-            still = _evaluated(method, probe, normalise)
+            still = _evaluated(method, probe, normalise, cosines)
             found.knn[step] = _knn(still, method, probe, data.study)
         set_rate(optimiser, learning_rate(config.optimiser.learning_rate, config.schedule, Progress(step, total)))
         begin(method, seed, step)
@@ -121,7 +124,7 @@ def watch(data: Data, regime: str, seed: int, most: int) -> Watched:
         method.after_step(Progress(step + 1, total))
         if (step + 1) % len(loader) == 0:
             method.after_epoch()
-    found.knn[steps] = _knn(_evaluated(method, probe, normalise), method, probe, data.study)
+    found.knn[steps] = _knn(_evaluated(method, probe, normalise, cosines), method, probe, data.study)
     return found
 
 
@@ -156,10 +159,13 @@ def _layers(method: Method) -> dict[str, str]:
 
 
 class _Seen:
-    """What a forward pass in train mode gave at the watched layers, by hooks: the methods know nothing of monitors."""
+    """What a forward pass in train mode gave at the watched layers, by hooks: the methods know nothing of monitors.
 
-    def __init__(self, method: Method) -> None:
-        self.method, self._inside = method, []
+    `cosines`: whether the loss compares cosines alone; its embeddings are then normalised, as `CollapseMonitor` advises.
+    """
+
+    def __init__(self, method: Method, cosines: bool) -> None:
+        self.method, self.cosines, self._inside = method, cosines, []
         inner: nn.Module = method.projector if isinstance(method, JointEmbedding) else method.student[1]
         inner.register_forward_pre_hook(self._entered)
         method.register_forward_hook(self._left)
@@ -176,9 +182,10 @@ class _Seen:
         inside, self._inside, outputs = self._inside, [], self.outputs
         if isinstance(self.method, JointEmbedding):
             first, second = inside[-2:]  # the method's two views, whatever was evaluated before
+            z1, z2 = (F.normalize(outputs[z]) if self.cosines else outputs[z] for z in ("z1", "z2"))
             return {
                 "representation": {"embedding": first, "view": second},
-                "embedding": {"embedding": outputs["z1"], "view": outputs["z2"]},
+                "embedding": {"embedding": z1, "view": z2},
             }
         logits = outputs["student"]
         p = self.method.softmaxes()["student.logits"](logits)
@@ -194,10 +201,12 @@ def _update(monitor: CollapseMonitor, given: dict[str, Tensor], loss: Tensor, st
         monitor.update(**given, loss=loss, step=step)
 
 
-def _evaluated(method: Method, probe: Probe, normalise: Normalisation) -> dict[str, NDArray[Any]]:
-    """Layer -> one vector an image of the probe, clean, eval mode; tokens are averaged."""
+def _evaluated(method: Method, probe: Probe, normalise: Normalisation, cosines: bool) -> dict[str, NDArray[Any]]:
+    """Layer -> one vector an image of the probe, clean, eval mode; tokens are averaged, cosines' embeddings normalised."""
     with evaluating(method):
         layers = method.features(clean(probe.images, normalise))
+    if cosines:
+        layers |= {name: F.normalize(layers[name]) for name in method.loss_layers}
     return {name: (value if value.ndim == 2 else value.mean(1)).numpy() for name, value in layers.items()}
 
 

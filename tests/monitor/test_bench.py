@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from bench.monitor.page import MARGIN, OFTEN, PAIRS, limits_from, page
-from bench.monitor.runs import COMPARED, Watched
+from bench.monitor.runs import COMPARED, Watched, _Seen
+from tests.methods.helpers import CONFIGS, batch_for, method_of
+
+from collapselab.methods.base import Method
 
 
 def run(
@@ -55,3 +59,16 @@ def test_no_run_is_judged_by_a_limit_that_it_helped_to_set() -> None:
     assert limits_from([calm], every=2)["norm"] == 1
     both = [*(r for r in runs() if r.regime != "vicreg"), odd, calm]
     assert row(page(both, queries=212), str(OFTEN[1]), "vicreg")[4] == "1"
+
+
+@pytest.mark.parametrize(("name", "cosines"), [("simsiam", True), ("vicreg", False)])
+def test_embeddings_are_normalised_where_the_loss_compares_cosines(name: str, cosines: bool) -> None:
+    method: Method = method_of(CONFIGS[name])
+    seen = _Seen(method, cosines)
+    method(method.views(batch_for(method)))
+    taken = seen.take()
+    assert unit(taken["embedding"]) == cosines and not unit(taken["representation"])
+
+
+def unit(given: dict[str, torch.Tensor]) -> bool:
+    return all(torch.allclose(z.norm(dim=1), torch.ones(len(z))) for z in given.values())
