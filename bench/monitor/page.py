@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from bench.detector.page import rate, table
 from bench.monitor.runs import COMPARED, Watched
+from bench.monitor.words import Falls, Limits, early, higher_limits, lengths
 
 from collapselab.collapse.timing.alarms import MARGIN
 from collapselab.collapse.timing.detector import RULES, Alarm
@@ -21,24 +22,27 @@ TEXT = """\
 # The monitor's early warning
 
 `CollapseMonitor` watches a layer from inside a training loop: train mode, augmented views, the batch as it is. This page is written
-by `make monitor`: regimes of the default study (`studies/quick.yaml`) that lost a guard, and their guard-on twins, {seeds} seeds,
-each for at most {steps} steps, watched at the representation and where the loss acts. Readings every {sparse} are the default;
-readings every {dense} steps are for runs that are over in a hundred.
+by `make monitor`: regimes of the default study (`studies/quick.yaml`) that lost a guard, for at most {steps} steps, and healthy
+ones, their guard-on twins among them; {seeds} seeds, watched at the representation and where the loss acts, there normalised if the
+loss compares cosines alone. Readings every {sparse} steps are the default; readings every {dense} are for runs of a hundred steps.
 
 Kinds are named by the detector's declared limits, or by higher ones where healthy runs of the *other* seeds came within a
 factor of {margin} of them: no run is judged by a limit that it helped to set. With {healthy} healthy runs no false-alarm rate below
-{floor:.2g} a run can be quoted, whatever was seen.
+{floor:.2g} a run can be quoted, whatever was seen. {higher}
 
 ## Collapsed regimes
 k-NN is the representation's, eval mode, on validation images, against the twin of the same seed. It has fallen from the first
 step from which it stays below by more than the 90 % interval of {queries} queries; it is asked every 10 steps, every 20 after 100.
-Where it never falls there is nothing to be early for: the twin had not learnt more by then, or the collapsed network kept what a
-random one has. A lead is the steps from the first warning to the fall, in brackets what is certain of it; negative: named after it.
+Where the twin learns within tens of steps, its rise is the fall. Where k-NN never falls there is nothing to be early for: the twin
+had not learnt more by then, or the collapsed network kept what a random one has. A lead is the steps from the first warning to
+the fall, in brackets what is certain of it; negative: named after it.
 
-{named}
+{early}
 
 {collapsed}
 ## Healthy runs
+{lengths}
+
 {false}
 Largest pressure of each kind over all healthy runs, 1 being an alarm at the declared limits:
 
@@ -53,23 +57,26 @@ The detector compares each layer with its own best so far in the same mode, so a
 
 
 def page(runs: Sequence[Watched], queries: int) -> str:
-    limits = {
+    limits: Limits = {
         (seed, every): limits_from([run for run in healthy(runs) if run.seed != seed], every)
         for seed in dict.fromkeys(run.seed for run in runs)
         for every in OFTEN
     }
-    well = healthy(runs)
+    ill, well = [run for run in runs if run.regime in PAIRS], healthy(runs)
+    falls = _falls(runs, queries)
     return TEXT.format(
         seeds=len({run.seed for run in runs}),
-        steps=max(run.steps for run in runs),
+        steps=max(run.steps for run in ill),
         sparse=OFTEN[0],
         dense=OFTEN[1],
         margin=MARGIN,
+        higher=higher_limits(limits),
         healthy=len(well),
         floor=1 / (len(well) + 1),
         queries=queries,
-        named=_summary(runs, limits),
-        collapsed=_collapsed(runs, limits, queries),
+        early=early(ill, well, falls, limits, OFTEN),
+        collapsed=_collapsed(ill, falls, limits),
+        lengths=lengths(well),
         false=_false(well, limits),
         pressures=_pressures(well),
         modes=_modes(well),
@@ -87,31 +94,25 @@ def limits_from(calibration: Sequence[Watched], every: int) -> dict[str, float]:
     return {kind: max(1.0, MARGIN * max(p.get(kind, 0.0) for p in pressures)) for kind in sorted(kinds)}
 
 
-Limits = dict[tuple[int, int], dict[str, float]]  # (seed, steps between readings) -> kind -> limit
-
-
-def _collapsed(runs: Sequence[Watched], limits: Limits, queries: int) -> str:
+def _falls(runs: Iterable[Watched], queries: int) -> dict[tuple[str, int], Fall]:
     cells = {(run.regime, run.seed): run for run in runs}
+    return {
+        (regime, seed): fall(run.knn, cells[PAIRS[regime], seed].knn, queries)
+        for (regime, seed), run in cells.items()
+        if regime in PAIRS
+    }
+
+
+def _collapsed(ill: Iterable[Watched], falls: Falls, limits: Limits) -> str:
     rows = []
-    for regime, twin in PAIRS.items():
-        for run in (run for run in runs if run.regime == regime):
-            fallen = fall(run.knn, cells[twin, run.seed].knn, queries)
-            told = []
-            for every in OFTEN:
-                alarms, _ = run.detect(every, limits[run.seed, every])
-                told += [_named(alarms), _lead(alarms[0][1].step if alarms else None, fallen)]
-            rows.append([regime, str(run.seed), _fell(fallen), *told])
-    columns = [text for every in OFTEN for text in (f"named, read every {every} steps", "lead")]
+    for run in ill:
+        fallen, told = falls[run.regime, run.seed], []
+        for every in OFTEN:
+            alarms, _ = run.detect(every, limits[run.seed, every])
+            told += [_named(alarms), _lead(alarms[0][1].step if alarms else None, fallen)]
+        rows.append([run.regime, str(run.seed), _fell(fallen), *told])
+    columns = [name for every in OFTEN for name in (f"named, read every {every} steps", "lead")]
     return table(["regime", "seed", "k-NN falls at step", *columns], rows)
-
-
-def _summary(runs: Sequence[Watched], limits: Limits) -> str:
-    ill = [run for run in runs if run.regime in PAIRS]
-    counts = [sum(bool(run.detect(every, limits[run.seed, every])[0]) for run in ill) for every in OFTEN]
-    return (
-        f"Named: {counts[0]} of {len(ill)} collapsed runs read every {OFTEN[0]} steps, {counts[1]} of {len(ill)} read every "
-        f"{OFTEN[1]}. Where a twin learns within tens of steps, its rise is the fall, and sparse readings come after it."
-    )
 
 
 def _named(alarms: Sequence[tuple[str, Alarm]]) -> str:

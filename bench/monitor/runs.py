@@ -59,11 +59,15 @@ class Data:
         return cls(study, splits, manifest_of("digits", splits))
 
 
+Detected = tuple[list[tuple[str, Alarm]], dict[str, float]]  # (layer, alarm) by step; kind -> its largest pressure
+
+
 @dataclass
 class Watched:
     """One run.
 
     Attributes:
+        steps, total: how many were watched, of how many that the study gives it.
         readings: layer -> (step, what the detector reads).
         knn: step -> accuracy on the validation probe, eval mode.
         modes: layer -> metric -> (train mode, eval mode) of as many images each, at the steps of `knn`.
@@ -72,14 +76,20 @@ class Watched:
     regime: str
     seed: int
     steps: int
+    total: int
     readings: dict[str, list[tuple[int, dict[str, Value]]]] = field(default_factory=dict)
     knn: dict[int, float] = field(default_factory=dict)
     modes: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
+    _detected: dict[object, Detected] = field(default_factory=dict, repr=False)
 
-    def detect(
-        self, every: int, limits: dict[str, float] | None = None
-    ) -> tuple[list[tuple[str, Alarm]], dict[str, float]]:
+    def detect(self, every: int, limits: dict[str, float] | None = None) -> Detected:
         """Alarms by layer, in the order of steps, and each kind's largest pressure over layers and steps."""
+        asked = every, tuple(sorted((limits or {}).items()))
+        if asked not in self._detected:  # a page asks for the same many times
+            self._detected[asked] = self._detect(every, limits)
+        return self._detected[asked]
+
+    def _detect(self, every: int, limits: dict[str, float] | None) -> Detected:
         alarms: list[tuple[str, Alarm]] = []
         most: dict[str, float] = {}
         for layer, readings in self.readings.items():
@@ -91,19 +101,22 @@ class Watched:
         return sorted(alarms, key=lambda pair: pair[1].step), most
 
 
-def watch(data: Data, regime: str, seed: int, most: int) -> Watched:
-    """Train a cell of the study for at most `most` of its steps, as `collapselab.training` does, and watch it."""
+def watch(data: Data, regime: str, seed: int, most: int, *, whole: bool = False) -> Watched:
+    """Train a cell of the study as `collapselab.training` does, and watch it: for `most` of its steps, or the whole of it.
+
+    k-NN is taken up to step `most` in either case.
+    """
     method, loader, probe, normalise = _cell(data, regime, seed)
     config = data.study.regimes[regime]
     total = config.epochs * len(loader)
-    steps = min(most, total)
-    found = Watched(regime, seed, steps)
+    steps = total if whole else min(most, total)
+    found = Watched(regime, seed, steps, total)
     monitors = {layer: CollapseMonitor(layer, every=EVERY) for layer in _layers(method)}
     cosines = config.method in DIRECTIONAL
     seen = _Seen(method, cosines)
     optimiser = build_optimiser(method, config.optimiser)
     for step, batch in zip(range(steps), _batches(loader, config.epochs), strict=False):
-        if due := _due(step):
+        if due := _due(step, most):
             still = _evaluated(method, probe, normalise, cosines)
             found.knn[step] = _knn(still, method, probe, data.study)
         set_rate(optimiser, learning_rate(config.optimiser.learning_rate, config.schedule, Progress(step, total)))
@@ -124,13 +137,14 @@ def watch(data: Data, regime: str, seed: int, most: int) -> Watched:
         method.after_step(Progress(step + 1, total))
         if (step + 1) % len(loader) == 0:
             method.after_epoch()
-    found.knn[steps] = _knn(_evaluated(method, probe, normalise, cosines), method, probe, data.study)
+    if steps <= most:
+        found.knn[steps] = _knn(_evaluated(method, probe, normalise, cosines), method, probe, data.study)
     return found
 
 
-def _due(step: int) -> bool:
-    """When k-NN is taken."""
-    return step % (10 if step < 100 else 20) == 0
+def _due(step: int, most: int) -> bool:
+    """When k-NN is taken: up to the step at which a run that is cut ends, that included."""
+    return step == most or (step < most and step % (10 if step < 100 else 20) == 0)
 
 
 def _cell(data: Data, regime: str, seed: int) -> tuple[Method, Loader, Probe, Normalisation]:
