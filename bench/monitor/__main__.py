@@ -4,7 +4,8 @@
     python -m bench.monitor --fast    # two seeds, few steps: a test of the bench, no claim
 
 Regimes that lost a guard and their guard-on twins are trained as the pipeline trains them, with a monitor at the
-representation and one where the loss acts. Limits are set by the healthy runs of the other seeds.
+representation and one where the loss acts. Limits are set by the healthy runs of the other seeds. What the monitor costs
+is measured in the same command.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.monitor.cost import ROUNDS, measure
 from bench.monitor.page import PAIRS, page
 from bench.monitor.runs import Data, watch
 from threadpoolctl import threadpool_limits
@@ -42,7 +44,8 @@ def main() -> None:
             for regime in regimes
             for seed in seeds
         ]
-    write_text(chosen.out, page(runs, data.study.training.snapshots.queries))
+        cost = measure(1 if chosen.fast else ROUNDS)
+    write_text(chosen.out, page(runs, data.study.training.snapshots.queries, cost))
 
 
 if __name__ == "__main__":

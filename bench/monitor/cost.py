@@ -1,31 +1,71 @@
-"""What the monitor costs beside a step of ResNet-18, in CPU seconds of one thread; a minute or two.
+"""What the monitor costs beside a step of ResNet-18, in CPU seconds of one thread; a minute.
 
-    python -m bench.monitor.cost
+    python -m bench.monitor.cost      # prints the section that `python -m bench.monitor` puts into docs/monitor.md
 
-The step: ResNet-18 with CIFAR's stem, two views of 32 x 32, a projector 2048-2048-2048, forward, backward and SGD. It is taken
-at 64 images and counted as an eighth of 512, to which it is proportional. The monitor: `update` of 512 x 2048 float32 with the
-second view, averaged over readings and the steps between them; `compute` apart, for it runs when it is asked. Both in one
-process, in turns, by the process's own CPU time: what else the machine does changes neither.
+Everything runs in one process, in turns, and is counted in that process's CPU time, in which no waiting for a core is.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torchvision.models import resnet18
+from bench.detector.page import table
+from threadpoolctl import threadpool_limits
+from torch import nn
 
 from collapselab.monitor import CollapseMonitor
+from collapselab.training.process import prepare
 
 IMAGES, TAKEN, WIDTH, ROUNDS = 512, 64, 2048, 3
 
+TEXT = """\
+A training step of ResNet-18 (CIFAR's stem, two views of 32 x 32, projector {width}-{width}-{width}, forward, backward, SGD) and
+the monitor at its embedding, {images} x {width} float32 with the second view. CPU seconds of one thread in one process, medians of
+{rounds} turns; the step was taken at {taken} images and counted {times} times. Measured on a CPU core; not on a GPU.
+
+{rows}
+A reading is judged in the loop's own thread, inside `update`. `compute` decomposes the {width} x {width} covariance on the host:
+its time grows with the cube of the width, whatever the batch and the step take. Beside steps of 0.1 s, a call every {apart} steps
+is 1 %. Warnings need no `compute`, for `update` gives them: call it once an epoch or so.
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds.
+
+    Attributes:
+        step: of the training step.
+        between, reading: of `update`, on a step without a reading and on one with it.
+        every: steps from one reading to the next.
+        compute: of one call.
+        rounds: turns of which these are medians.
+    """
+
+    step: float
+    between: float
+    reading: float
+    every: int
+    compute: float
+    rounds: int
+
+    @property
+    def update(self) -> float:
+        """Mean over steps."""
+        return (self.reading + (self.every - 1) * self.between) / self.every
+
 
 def network() -> nn.Module:
-    backbone = resnet18(num_classes=1)
+    from torchvision.models import resnet18  # seconds of imports, for which no page should wait
+
+    backbone: nn.Module = resnet18(num_classes=1)
     backbone.conv1, backbone.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     layers: list[nn.Module] = []
     for width in (512, WIDTH):
@@ -54,22 +94,52 @@ def seconds(act: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def main() -> None:
-    torch.set_num_threads(1)
+def measure(rounds: int = ROUNDS) -> Cost:
+    """Measured here and now; the calling process keeps to one thread."""
     step, monitor = stepping(), CollapseMonitor()
-    views: list[tuple[Tensor, Tensor]] = [(torch.randn(IMAGES, WIDTH), torch.randn(IMAGES, WIDTH)) for _ in range(2)]
+    views = torch.randn(2, 2, IMAGES, WIDTH)
 
-    def updates() -> None:
-        for i in range(monitor.every):
-            monitor.update(views[i % 2][0], view=views[i % 2][1])
+    def update(i: int) -> None:
+        monitor.update(views[i % 2][0], view=views[i % 2][1])
 
-    step(), updates()  # the first of each allocates and imports
-    rounds = [(seconds(step) * IMAGES / TAKEN, seconds(updates) / monitor.every) for _ in range(ROUNDS)]
-    compute = seconds(monitor.compute)
-    whole, own = np.median(np.array(rounds), axis=0)
-    print(f"one step at batch {IMAGES}: {whole:.1f} s ({ROUNDS} rounds: {', '.join(f'{a:.1f}' for a, _ in rounds)})")
-    print(f"update at {IMAGES} x {WIDTH}, a reading in {monitor.every}: {own:.3f} s, {own / whole:.2%} of the step")
-    print(f"compute: {compute:.2f} s; once in 50 steps {compute / 50 / whole:.3%} more")
+    def turn() -> tuple[float, float, float, float]:
+        """Step, update with a reading, update without one, compute."""
+        took = [seconds(partial(update, i)) for i in range(monitor.every)]
+        return seconds(step) * IMAGES / TAKEN, took[0], sum(took[1:]) / len(took[1:]), seconds(monitor.compute)
+
+    turn()  # the first of each allocates and imports
+    whole, reading, between, compute = np.median([turn() for _ in range(rounds)], axis=0)
+    return Cost(whole, between, reading, monitor.every, compute, rounds)
+
+
+def text(cost: Cost) -> str:
+    """The section of the page."""
+
+    def row(what: str, took: float) -> list[str]:
+        return [what, f"{took:.3f}", f"{took / cost.step:.2%}".replace("%", " %")]
+
+    rows = [
+        [f"training step at batch {IMAGES}", f"{cost.step:.3f}", ""],
+        row("`update` between two readings", cost.between),
+        row("`update` that takes a reading", cost.reading),
+        row(f"`update`, mean at a reading every {cost.every} steps", cost.update),
+        row("`compute`, one call", cost.compute),
+    ]
+    return TEXT.format(
+        width=WIDTH,
+        images=IMAGES,
+        taken=TAKEN,
+        times=IMAGES // TAKEN,
+        rounds=cost.rounds,
+        rows=table(["what", "CPU seconds", "of the step"], rows),
+        apart=math.ceil(cost.compute / (0.01 * 0.1)),
+    )
+
+
+def main() -> None:
+    prepare(1)
+    with threadpool_limits(1):
+        print(text(measure()))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from bench.detector.page import rate, table
+from bench.monitor.cost import Cost, text
 from bench.monitor.runs import COMPARED, Watched
 from bench.monitor.words import Falls, Limits, early, higher_limits, lengths
 
@@ -53,10 +54,12 @@ Median over healthy runs' steps of a metric in train mode over the same metric i
 {modes}
 The detector compares each layer with its own best so far in the same mode, so a constant shift moves no alarm. Severities of
 `collapselab diagnose`, calibrated in eval mode, do not carry over by themselves.
-"""
+
+## What it costs
+{cost}"""
 
 
-def page(runs: Sequence[Watched], queries: int) -> str:
+def page(runs: Sequence[Watched], queries: int, cost: Cost) -> str:
     limits: Limits = {
         (seed, every): limits_from([run for run in healthy(runs) if run.seed != seed], every)
         for seed in dict.fromkeys(run.seed for run in runs)
@@ -80,6 +83,7 @@ def page(runs: Sequence[Watched], queries: int) -> str:
         false=_false(well, limits),
         pressures=_pressures(well),
         modes=_modes(well),
+        cost=text(cost),
     )
 
 

@@ -6,11 +6,14 @@ from functools import cache
 
 import pytest
 import torch
+from bench.monitor.cost import Cost, text
 from bench.monitor.page import MARGIN, OFTEN, PAIRS, limits_from, page
 from bench.monitor.runs import COMPARED, Watched, _Seen
 from tests.methods.helpers import CONFIGS, batch_for, method_of
 
 from collapselab.methods.base import Method
+
+COST = Cost(step=10.0, between=0.01, reading=0.03, every=10, compute=0.5, rounds=3)
 
 
 @cache  # and with a run what the detector found in it
@@ -40,7 +43,7 @@ def runs(fall_at: int | None = 60, knn_falls: int | None = 100, seeds: tuple[int
 
 def written(of: list[Watched]) -> str:
     """The page, its lines joined."""
-    return " ".join(page(of, 212).split())
+    return " ".join(page(of, 212, COST).split())
 
 
 def row(text: str, *begin: str) -> list[str]:
@@ -52,12 +55,12 @@ def row(text: str, *begin: str) -> list[str]:
 
 def test_the_lead_runs_from_the_third_reading_to_the_fall_of_knn() -> None:
     # Fallen at 60; three readings later is 80 where each tenth step is read, 64 where each second is. k-NN: 80 whole, 100 not.
-    cells = row(page(runs(), 212), "vicreg-no-variance", "1")
+    cells = row(page(runs(), 212, COST), "vicreg-no-variance", "1")
     assert cells[2:] == ["100", "80: complete at embedding", "20 (0)", "64: complete at embedding", "36 (16)"]
 
 
 def test_healthy_runs_count_as_false_alarms_by_the_limits_of_other_seeds() -> None:
-    found = page(runs(), 212)
+    found = page(runs(), 212, COST)
     assert row(found, "10", "**all**")[2:5] == ["6", "1200", "0"]
     assert "no false-alarm rate below\n0.14 a run" in found  # 1 / (6 + 1)
     assert row(found, "vicreg", "embedding")[2:] == ["2.00"] * len(COMPARED)
@@ -71,7 +74,7 @@ def test_no_run_is_judged_by_a_limit_that_it_helped_to_set() -> None:
     )  # ln 1e6 / ln 100, declared at a hundredfold
     assert limits_from([calm], every=2)["norm"] == 1
     both = [*(r for r in runs() if r.regime != "vicreg"), odd, calm]
-    assert row(page(both, 212), str(OFTEN[1]), "vicreg")[4] == "1"
+    assert row(page(both, 212, COST), str(OFTEN[1]), "vicreg")[4] == "1"
     assert "False alarms: 1, in 1 of 6 healthy runs." in written(both)
     assert "Higher limits in force: norm 4.50 (seed 1, read every 10 steps); norm 4.50 (seed 1," in written(both)
 
@@ -129,6 +132,14 @@ def test_the_page_says_which_healthy_runs_were_cut() -> None:
     cut = [run(r.regime, r.seed, total=1500) if r.regime == "simsiam" else r for r in runs()]
     told = "4 of 6 healthy runs were watched to their end. The others were cut (simsiam, seed 0, 1: 200 of 1500 steps):"
     assert told in written(cut)
+
+
+def test_the_cost_of_a_reading_stands_apart_from_that_of_a_step() -> None:
+    rows = text(COST)
+    assert row(rows, "`update` that takes a reading")[1:] == ["0.030", "0.30 %"]
+    assert row(rows, "`update`, mean at a reading every 10 steps")[1:] == ["0.012", "0.12 %"]  # (9 x .01 + .03) / 10
+    assert row(rows, "`compute`, one call")[1:] == ["0.500", "5.00 %"]
+    assert "a call every 500 steps" in " ".join(rows.split())  # .5 s is 1 % of 50 s
 
 
 @pytest.mark.parametrize(("name", "cosines"), [("simsiam", True), ("vicreg", False)])
