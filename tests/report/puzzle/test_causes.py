@@ -10,6 +10,7 @@ import pytest
 
 from collapselab.report.inputs import Run, Series
 from collapselab.report.puzzle import causes
+from collapselab.report.puzzle.effects import Interval
 from collapselab.training.gradients import DECAY
 
 
@@ -18,6 +19,12 @@ def test_verdicts_are_as_honest_as_their_parts() -> None:
     assert causes._held([yes, yes]) == "holds"
     assert causes._held([dict.fromkeys("ab", False)]) == "does not hold"
     assert causes._held([yes, no]) == "holds in part (a), not in full (not in every such regime: b)"
+
+
+def test_a_range_names_its_ends_unless_all_are_one() -> None:
+    values = {"a": Interval.of([1.0, 1.2]), "b": Interval.of([3.0])}
+    assert causes._range("ab", values.__getitem__) == "1.1 (0.469 to 1.73; a) to 3 (b)"
+    assert causes._range("ab", lambda _: values["b"]) == "3"
 
 
 def run_with(gradients: dict[str, Series]) -> Run:

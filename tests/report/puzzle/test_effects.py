@@ -25,6 +25,7 @@ def test_students_interval_over_seeds() -> None:
     assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=1e-5)
     assert Interval.of([4.0]) == Interval(4, 4, 4, 1) and Interval.of([4.0]).words() == "4"
     assert Interval.of([]).words() == "undefined"
+    assert Interval.of([2.0, 2.0]).words(of="both") == "2 (both)"
     assert Interval.of([0.5, 0.99]).within(0, 1).words(2) == "0.74 (0 to 1)"
     assert ratio([2.0, 8.0], [1.0, 1.0]).mean == pytest.approx(4)  # geometric
 

@@ -200,11 +200,13 @@ def _raised(index: Index, factor: Callable[[str], Interval]) -> str:
 
 
 def _range(names: Sequence[str], value: Callable[[str], Interval]) -> str:
-    """ "1.2 (1.1 to 1.3; both) to 2.5 (2.3 to 2.7; copy)": the smallest and the largest."""
+    """ "1.2 (1.1 to 1.3; both) to 2.5 (2.3 to 2.7; copy)": the smallest and the largest, or what all have in common."""
     found = {name: value(name) for name in names}
     defined = [name for name, interval in found.items() if not math.isnan(interval.mean)]
     if not defined:
         return "an undefined factor"
+    if len({found[name].words() for name in defined}) == 1:
+        return found[defined[0]].words()
     ends = [pick(defined, key=lambda name: found[name].mean) for pick in (min, max)]
     return " to ".join(found[name].words(of=name) for name in dict.fromkeys(ends))
 

@@ -41,10 +41,11 @@ class Interval:
         return Interval(self.mean, max(self.low, low), min(self.high, high), self.seeds)
 
     def words(self, digits: int = 3, of: str = "") -> str:
-        """ "1.2 (1.1 to 1.3)", or "1.2 (1.1 to 1.3; of)"; one seed gives no interval."""
+        """ "1.2 (1.1 to 1.3)", or "1.2 (1.1 to 1.3; of)"; one seed, or seeds that agree to these digits, give no interval."""
         if math.isnan(self.mean):
             return "undefined"
-        around = f"{short(self.low, digits)} to {short(self.high, digits)}" if self.seeds > 1 else ""
+        low, high = short(self.low, digits), short(self.high, digits)
+        around = f"{low} to {high}" if low != high else ""
         beside = "; ".join(part for part in (around, of) if part)
         return short(self.mean, digits) + (f" ({beside})" if beside else "")
 
