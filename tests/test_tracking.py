@@ -439,6 +439,7 @@ def test_the_comparison_link_is_one_url() -> None:
         comparison_url("7", ["a", "b"])
         == "http://127.0.0.1:5000/#/compare-runs?runs=[%22a%22,%22b%22]&experiments=[%227%22]"
     )
+    assert comparison_url("7", ["a" * 32] * 90) == "http://127.0.0.1:5000/#/experiments/7"
 
 
 def test_a_collapse_run_carries_its_own_spectra(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 UI = "http://127.0.0.1:5000"  # where `make ui` serves the local store
 PARENT = "mlflow.parentRunId"
+LINKED = 40  # runs whose ids a link names: two thousand characters
 BATCH = 1000  # metrics, params and tags that one log_batch takes
 READ = ("stage", "regime", "seed", "fingerprint", "superseded", "live", "config", PARENT)  # tags that decide
 
@@ -169,7 +170,9 @@ def home(root: Path) -> Path:
 
 
 def comparison_url(experiment: str, runs: list[str], base: str = UI) -> str:
-    """The page of MLflow's UI that compares these runs."""
+    """The page of MLflow's UI that compares these runs; of more than fit into a link, that lists the experiment's."""
+    if len(runs) > LINKED:
+        return f"{base}/#/experiments/{experiment}"
     listed = quote(str(runs).replace("'", '"').replace(" ", ""), safe="[],")
     return f"{base}/#/compare-runs?runs={listed}&experiments=[%22{experiment}%22]"
 
