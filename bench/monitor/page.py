@@ -8,7 +8,7 @@ import numpy as np
 from bench.detector.page import rate, table
 from bench.monitor.cost import Cost, text
 from bench.monitor.runs import COMPARED, Watched
-from bench.monitor.words import Falls, Limits, early, higher_limits, lengths
+from bench.monitor.words import Falls, Limits, early, first_warning, higher_limits, lengths
 
 from collapselab.collapse.timing.alarms import MARGIN
 from collapselab.collapse.timing.detector import RULES, Alarm
@@ -113,7 +113,7 @@ def _collapsed(ill: Iterable[Watched], falls: Falls, limits: Limits) -> str:
         fallen, told = falls[run.regime, run.seed], []
         for every in OFTEN:
             alarms, _ = run.detect(every, limits[run.seed, every])
-            told += [_named(alarms), _lead(alarms[0][1].step if alarms else None, fallen)]
+            told += [_named(alarms), _lead(first_warning(run, every, limits), fallen)]
         rows.append([run.regime, str(run.seed), _fell(fallen), *told])
     columns = [name for every in OFTEN for name in (f"named, read every {every} steps", "lead")]
     return table(["regime", "seed", "k-NN falls at step", *columns], rows)

@@ -32,7 +32,7 @@ def early(ill: Sequence[Watched], well: Sequence[Watched], falls: Falls, limits:
     """How many collapsed runs were named before k-NN fell, and how many healthy ones falsely."""
     lines, before, fell = [], {}, sum(falls[run.regime, run.seed].onset is not None for run in ill)
     for every in often:
-        first = {(run.regime, run.seed): _first(run, every, limits) for run in ill}
+        first = {(run.regime, run.seed): first_warning(run, every, limits) for run in ill}
         told, before[every] = _told(first, falls)
         false = [len(run.detect(every, limits[run.seed, every])[0]) for run in well]
         wrong = f"False alarms: {sum(false)}, in {sum(map(bool, false))} of {len(well)} healthy runs."
@@ -40,8 +40,8 @@ def early(ill: Sequence[Watched], well: Sequence[Watched], falls: Falls, limits:
     return "\n".join([_verdict(before, fell), "", *lines])
 
 
-def _first(run: Watched, every: int, limits: Limits) -> int | None:
-    """The step of the first warning."""
+def first_warning(run: Watched, every: int, limits: Limits) -> int | None:
+    """Its step."""
     alarms, _ = run.detect(every, limits[run.seed, every])
     return alarms[0][1].step if alarms else None
 

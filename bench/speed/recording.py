@@ -75,9 +75,8 @@ def notebook(regime: str) -> dict[str, float]:
     labels = np.arange(VALIDATION) % 10
     counts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
     splits = {name: Split(pixels[:count], labels[:count]) for name, count in counts.items()}
-    once = study.training.snapshots.model_copy(
-        update={"log_steps": [0], "tokens": None}
-    )  # what the two ends have besides
+    # Without tokens: the two ends alone have them.
+    once = study.training.snapshots.model_copy(update={"log_steps": [0], "tokens": None})
     training = study.training.model_copy(update={"snapshots": once, "autocast": None})
     short = study.model_copy(update={"training": training})
     spent, steps = _run(short, regime, splits, STEPS)

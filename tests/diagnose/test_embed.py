@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.diagnose.conftest import RNG, Run
+from tests.optional import needs
 
 from collapselab.backbones import build, pooled
 from collapselab.config.training import ResNet, ViT
@@ -154,7 +154,7 @@ def test_timm_that_is_missing(run: Run, folder: Path, tmp_path: Path, monkeypatc
     assert result.code == 2 and "pip install timm" in result.err
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("timm"), reason="timm is not installed; `make test` installs it")
+@needs("timm")
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "resnet18"])
 def test_timm(run: Run, folder: Path, tmp_path: Path, name: str) -> None:
     import timm

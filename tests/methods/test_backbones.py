@@ -11,6 +11,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 from tests.methods.helpers import CONFIGS, RESNET, VIT, batch_for, method_of, regime
+from tests.optional import needs
 
 from collapselab.backbones import build, pooled, summary
 from collapselab.config.study import load_study
@@ -19,9 +20,6 @@ from collapselab.errors import UserError
 from collapselab.methods import METHODS
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
-NEEDS_TIMM = pytest.mark.skipif(
-    not importlib.util.find_spec("timm"), reason="timm is not installed; `make test` installs it"
-)
 
 
 def test_a_cifar_resnet_18_keeps_its_resolution_until_the_second_stage() -> None:
@@ -80,7 +78,7 @@ def test_a_study_that_needs_timm_says_so(tmp_path: Path, monkeypatch: pytest.Mon
         build(Timm(architecture="timm", model="resnet10t"), 32)
 
 
-@NEEDS_TIMM
+@needs("timm")
 @pytest.mark.parametrize(
     ("model", "size"), [("resnet10t", 32), ("vit_tiny_patch16_224", 32), ("mobilenetv3_small_050", 32)]
 )
@@ -93,7 +91,7 @@ def test_a_timm_model_is_a_backbone(model: str, size: int, tmp_path: Path) -> No
     assert method.features(torch.randn(2, 3, size, size))["representation"].shape == (2, method.backbone.width)  # type: ignore[union-attr]
 
 
-@NEEDS_TIMM
+@needs("timm")
 def test_an_unknown_timm_model_is_answered_with_its_neighbours() -> None:
     with pytest.raises(UserError, match=r"model = 'resnte18': timm has no model of that name; did you mean .*resnet18"):
         build(Timm(architecture="timm", model="resnte18"), 32)

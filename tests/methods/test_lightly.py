@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from bench.definitions.losses import COMPARISONS, LossComparison, method_loss, outputs, run
+from tests.optional import needs
 
 PAGE = Path(__file__).parents[2] / "docs" / "definitions.md"
 WITHOUT = {"token_distillation", "ijepa", "supervised"}  # lightly has no loss of these, or takes torch's own
@@ -39,7 +39,7 @@ def test_a_loss_is_lightlys_value_or_lightlys_definition_is_restated(comparison:
     assert comparison.restated is not None or not comparison.differs  # a difference is explained, not only told
 
 
-@pytest.mark.skipif(not find_spec("lightly"), reason="lightly is not installed; `make test` installs it")
+@needs("lightly")
 @pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda one: one.method)
 def test_lightly_itself_agrees_with_what_is_recorded(comparison: LossComparison) -> None:
     result = run(comparison)

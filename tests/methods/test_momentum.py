@@ -60,9 +60,8 @@ def test_a_follower_is_a_copy_that_no_gradient_reaches() -> None:
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_the_gradient_stops_at_the_target(name: str) -> None:
     method = method_of(CONFIGS[name])
-    target_of(method).requires_grad_(
-        True
-    )  # frozen weights have no gradient in any case; only the loss's own stop may keep it off
+    # Frozen weights have no gradient in any case; only the loss's own stop may keep it off these.
+    target_of(method).requires_grad_(True)
     method.loss(method(method.views(batch_for(method))))["loss"].backward()
     assert all(p.grad is None for p in target_of(method).parameters())
     trained = [p for p in method.parameters() if p.requires_grad]

@@ -8,16 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.optional import needs
 
 from collapselab.monitor import CollapseWarning
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def needs(package: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(
-        not importlib.util.find_spec(package), reason=f"{package} is not installed; `make test` installs it"
-    )
 
 
 def load(name: str) -> ModuleType:

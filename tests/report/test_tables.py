@@ -16,7 +16,8 @@ from collapselab.report.captions import CAPTIONS
 from collapselab.report.charts import Line, charts, thinned
 from collapselab.report.inputs import Results, gather
 from collapselab.report.outputs import metrics, significant, summary
-from collapselab.report.tables import Badge, Row, data_table, verdict_table
+from collapselab.report.tables import data_table
+from collapselab.report.verdicts import Badge, Row, verdict_table
 
 
 @pytest.fixture

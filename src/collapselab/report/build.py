@@ -44,8 +44,8 @@ from collapselab.report.tables import (
     factor_table,
     mean,
     metric_tables,
-    verdict_table,
 )
+from collapselab.report.verdicts import verdict_table
 
 FIRST_PAGE = ("spectra", "spectra-over-steps", "severities", "entropies", "token-shares")  # figures beside the verdicts
 TAKINGS = ("takings", "one-vector")  # what figures of the section on how outputs are taken begin with

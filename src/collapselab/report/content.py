@@ -13,7 +13,8 @@ from collapselab.report.captions import PREVIEWS
 from collapselab.report.charts import verdict_of
 from collapselab.report.inputs import Results, Run
 from collapselab.report.protocol import NO_LABELS, step_range
-from collapselab.report.tables import Badge, badges, gain, mean, onsets, percent, signed
+from collapselab.report.tables import gain, mean, percent, signed
+from collapselab.report.verdicts import Badge, badges, onsets
 
 NOTHING_LEARNT = 2.0  # percentage points of k-NN around initialisation
 

@@ -10,7 +10,8 @@ from typing import Any
 from collapselab.files import write_csv, write_json
 from collapselab.report.charts import mean_spectrum, thinned
 from collapselab.report.inputs import TOKENS, Results, Run
-from collapselab.report.tables import final_std, mean
+from collapselab.report.tables import mean
+from collapselab.report.verdicts import final_std
 
 SCHEMA = 1
 

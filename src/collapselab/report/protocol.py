@@ -50,13 +50,14 @@ def step_range(configs: Sequence[Mapping[str, Any]]) -> str:
 
 def protocol(results: Results) -> list[str]:
     """One sentence for each rule."""
+    configs = [run.config for run in results.runs]
     several = " The table and the lines give means over them; the thin lines are single seeds."
     return [
         "Features are taken in eval mode from clean images, after training and, paired by seed, at random "
         "initialisation, for which the running statistics of batch norm are first estimated over the training images.",
         *(_scores(results) if results.labelled else [NO_LABELS]),
-        training([run.config for run in results.runs]),
-        budget([run.config for run in results.runs]),
+        training(configs),
+        budget(configs),
         f"Seeds: {_seeds_of(results)}." + (several if len({run.seed for run in results.runs}) > 1 else ""),
         f"Images: {results.manifest['origin']}",
     ]

@@ -19,19 +19,20 @@ def entries() -> Any:
     return read_json(ROOT / "reports" / "notebook-cpu" / "puzzle.json")
 
 
-def ranks(entries: Any, *, end: bool, **taken: str) -> dict[str, float]:
-    """Regime -> effective rank, the mean over seeds."""
+def means(entries: Any, key: str, *, end: bool, mode: str) -> dict[str, float]:
+    """Regime -> a value of the student's outputs as drawn, the mean over seeds."""
+    asked = DRAWN | {"mode": mode}
     found: dict[str, list[float]] = {}
     for entry in entries:
-        if (entry["step"] > 0) == end and all(entry[key] == value for key, value in (DRAWN | taken).items()):
-            found.setdefault(entry["regime"], []).append(entry["effective_rank"])
+        if (entry["step"] > 0) == end and all(entry[name] == value for name, value in asked.items()):
+            found.setdefault(entry["regime"], []).append(entry[key])
     assert {len(values) for values in found.values()} == {3}
     return {regime: fmean(values) for regime, values in found.items()}
 
 
 def test_dropout_hides_the_collapse(entries: Any) -> None:
-    train, own = (ranks(entries, end=True, mode=mode).values() for mode in ("train", "eval"))
-    before = ranks(entries, end=False, mode="train").values()
+    train, own = (means(entries, "effective_rank", end=True, mode=mode).values() for mode in ("train", "eval"))
+    before = means(entries, "effective_rank", end=False, mode="train").values()
     numbers = [f"{value:.0f}" for value in (min(train), max(train), fmean(before), min(own), max(own))]
     assert numbers == ["47", "104", "117", "3", "9"]
     for page in ("README.md", "docs/the-notebook-puzzle.md"):
@@ -40,17 +41,8 @@ def test_dropout_hides_the_collapse(entries: Any) -> None:
 
 
 def test_the_mean_runs_away_and_the_softmax_saturates_in_both(entries: Any) -> None:
-    shares = {
-        end: fmean(
-            entry["mean_share"]
-            for entry in entries
-            if entry["regime"] == "both"
-            and (entry["step"] > 0) == end
-            and all(entry[key] == value for key, value in (DRAWN | {"mode": "eval"}).items())
-        )
-        for end in (False, True)
-    }
-    assert {end: f"{share:.2f}" for end, share in shares.items()} == {False: "0.38", True: "0.99"}
+    shares = [means(entries, "mean_share", end=end, mode="eval")["both"] for end in (False, True)]
+    assert [f"{share:.2f}" for share in shares] == ["0.38", "0.99"]
     entropies = {
         regime: fmean(entry["entropy"] for entry in entries if entry["regime"] == regime and entry["step"] > 0)
         for regime in ("both", "frozen", "copy", "ema")

@@ -175,9 +175,7 @@ def _moments(
     within = Moments.of_uncentred(count, np.zeros(len(second)), around)
     return {
         "pooled": pooled,
-        "within": replace(
-            within, absolute=pooled.absolute
-        ),  # the vectors' rounding is that of their size before anything was taken off
+        "within": replace(within, absolute=pooled.absolute),  # rounding is that of the vectors as they were
         "fixed": Moments.of(fixed),
         "mean": Moments.of(image),
     }
