@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from collapselab.backbones import dropout
 from collapselab.backbones.dropout import LEVELS, Dropout, keep_mask
 
 SIDE = 1000  # a million values: a share is known to 0.0005
@@ -69,13 +70,32 @@ def test_the_gradient_goes_through_the_same_mask() -> None:
     torch.testing.assert_close(x.grad, upstream * factor)
 
 
+@pytest.mark.parametrize("shape", [(37, 11), (2, 5, 3), (1, 64)])
+def test_parts_side_by_side_are_the_whole(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    x, upstream = torch.randn(shape), torch.randn(shape[::-1]).permute(*reversed(range(len(shape))))
+
+    def both() -> tuple[Tensor, Tensor]:
+        torch.manual_seed(0)
+        wanted = x.clone().requires_grad_()
+        out = trained(0.3)(wanted)
+        out.backward(upstream)  # whose lines do not lie one after the other
+        assert wanted.grad is not None
+        return out.detach(), wanted.grad
+
+    whole = both()
+    monkeypatch.setattr(dropout, "PART", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    for part, expected in zip(both(), whole, strict=True):
+        assert torch.equal(part, expected)
+
+
 def test_equal_seeds_draw_equal_masks_and_each_call_another() -> None:
     x = torch.ones(65, 33)
 
     def two(seed: int) -> tuple[Tensor, Tensor]:
         torch.manual_seed(seed)
-        dropout = trained(0.5)
-        return dropout(x), dropout(x)
+        layer = trained(0.5)
+        return layer(x), layer(x)
 
     first, again, other = two(1), two(1), two(2)
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
