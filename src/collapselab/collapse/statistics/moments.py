@@ -79,7 +79,8 @@ class Moments:
         few = centred if len(x) < x.shape[1] else None
         with np.errstate(over="ignore", invalid="ignore"):  # sizes whose squares no float holds are refused by name
             scatter = centred.T @ centred
-        return cls(len(x), x[0] + shift, scatter, float(np.abs(x).mean()), few)
+        size = np.abs(x, out=centred if few is None else None)
+        return cls(len(x), x[0] + shift, scatter, float(size.mean()), few)
 
     @classmethod
     def of_uncentred(cls, count: int, mean: NDArray[Any], second: NDArray[Any]) -> Moments:
@@ -92,7 +93,10 @@ class Moments:
         """The moments of both parts together."""
         count = self.count + other.count
         step = other.mean - self.mean
-        scatter = self.scatter + other.scatter + np.outer(step, step) * (self.count * other.count / count)
+        between = np.outer(step, step)
+        between *= self.count * other.count / count
+        scatter = self.scatter + other.scatter
+        scatter += between
         absolute = (self.count * self.absolute + other.count * other.absolute) / count
         return Moments(count, self.mean + step * (other.count / count), scatter, absolute)
 
@@ -213,13 +217,15 @@ def _turned(matrix: Float, onto_first: Float) -> Float:
     image = matrix @ normal
     image -= (normal @ image) * normal
     crossed = np.outer(2 * normal, image)
-    return np.asarray(matrix - crossed - crossed.T)
+    turned: Float = matrix - crossed
+    turned -= crossed.T
+    return turned
 
 
 def _tridiagonal(matrix: Float) -> tuple[Float, Float]:
     """Diagonal [d] and what lies beside it [d - 1] of a tridiagonal matrix with the same eigenvalues; the first axis stays."""
     work, _ = lapack.dsytrd_lwork(len(matrix), lower=1)
-    _, diagonal, beside, _, _ = lapack.dsytrd(np.asfortranarray(matrix), lower=1, lwork=int(work))
+    _, diagonal, beside, _, _ = lapack.dsytrd(matrix.copy(order="F"), lower=1, lwork=int(work), overwrite_a=1)
     return diagonal, beside
 
 
