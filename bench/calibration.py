@@ -17,7 +17,7 @@ from bench.families import HUGE, LARGE, MEDIUM, SMALL, Family, Size, load_famili
 from bench.networks import Case, foreign, trained, untrained
 from threadpoolctl import threadpool_limits
 
-from collapselab.collapse.diagnosis import Judged, holding, judge
+from collapselab.collapse.judge import Judged, holding, judge
 from collapselab.collapse.kind import KINDS, load_kinds
 from collapselab.collapse.registry import Value, compute_all
 from collapselab.console import progress

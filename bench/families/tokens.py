@@ -6,7 +6,8 @@ import numpy as np
 from bench.families import Array, Drawn, family
 from bench.families.shapes import Generator, power, single
 
-from collapselab.collapse.evidence import Evidence, TokenSums
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.token_sums import TokenSums
 
 SIZES = ((64, 64), (256, 32), (256, 64), (400, 128))
 

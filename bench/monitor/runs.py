@@ -33,9 +33,10 @@ from collapselab.monitor import CollapseMonitor, CollapseWarning
 from collapselab.monitor.reading import METRICS
 from collapselab.randomness import torch_seed
 from collapselab.training.loop import begin, losses_of
+from collapselab.training.modes import evaluating
 from collapselab.training.optimisers import build_optimiser, set_rate
 from collapselab.training.schedules import learning_rate
-from collapselab.training.snapshots import Probe, calibrate_batch_norm, evaluating, make_probe
+from collapselab.training.snapshots import Probe, calibrate_batch_norm, make_probe
 
 STUDY = Path(__file__).parents[2] / "studies" / "quick.yaml"
 DEVICE = torch.device("cpu")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from tests.oracles.everything import arrays, evidence, softmax
 
-from collapselab.collapse.evidence import Evidence, TokenSums
+from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import load_metrics
+from collapselab.collapse.token_sums import TokenSums
 from collapselab.errors import UserError
 
 FEATURES = ("sample", "views", "raw_tokens", "start", "base", "prototypes")

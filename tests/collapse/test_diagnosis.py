@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from scipy.stats import entropy
 
 from collapselab.collapse.diagnosis import Diagnosis, diagnose
-from collapselab.collapse.evidence import Evidence, TokenSums
+from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.kind import KINDS, load_kinds
 from collapselab.collapse.registry import load_metrics
 from collapselab.collapse.signatures import read
 from collapselab.collapse.snapshot import Snapshot
 from collapselab.collapse.thresholds import THRESHOLDS, load_thresholds
+from collapselab.collapse.token_sums import TokenSums
 from collapselab.errors import UserError
 
 RNG = np.random.default_rng

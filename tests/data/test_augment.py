@@ -12,6 +12,7 @@ from torchvision.transforms import functional as tv
 
 from collapselab.config.data import Branch, Crop, Erase, Jitter
 from collapselab.data import augment as ours
+from collapselab.data import boxes, colours
 
 SIDE = 32
 NORMALISE = ours.Normalisation.of([0.4, 0.5, 0.6], [0.2, 0.25, 0.3])
@@ -35,7 +36,7 @@ def unit(images: Tensor) -> Tensor:
 @pytest.mark.parametrize("scale", [(0.2, 1.0), (0.8, 1.0)])
 def test_crop_boxes_are_distributed_as_torchvisions(scale: tuple[float, float]) -> None:
     count = 20_000
-    left, width, top, height = ours.crop_boxes(draws(count, 22), Crop(scale=scale), SIDE, SIDE)
+    left, width, top, height = boxes.crop_boxes(draws(count, 22), Crop(scale=scale), SIDE, SIDE)
     torch.manual_seed(0)
     image = torch.empty(3, SIDE, SIDE)
     reference = np.array([RandomResizedCrop.get_params(image, list(scale), [3 / 4, 4 / 3]) for _ in range(count)])
@@ -45,7 +46,7 @@ def test_crop_boxes_are_distributed_as_torchvisions(scale: tuple[float, float]) 
 
 
 def test_a_crop_that_never_fits_is_the_largest_central_box() -> None:
-    left, width, top, height = ours.crop_boxes(draws(8, 22), Crop(scale=(1.0, 1.0), ratio=(2.0, 2.0)), SIDE, SIDE)
+    left, width, top, height = boxes.crop_boxes(draws(8, 22), Crop(scale=(1.0, 1.0), ratio=(2.0, 2.0)), SIDE, SIDE)
     # torchvision's fallback for an image narrower than the lowest ratio: full width, height = width / ratio.
     assert width.eq(32).all() and height.eq(16).all() and left.eq(0).all() and top.eq(8).all()
 
@@ -53,8 +54,8 @@ def test_a_crop_that_never_fits_is_the_largest_central_box() -> None:
 def test_crop_pixels_equal_torchvisions_resized_crop(images: Tensor) -> None:
     uniforms = draws(len(images), 23)
     out = ours.crop_and_flip(unit(images), uniforms, Crop(scale=(0.3, 1.0)), flip=0.5)
-    boxes = torch.stack(ours.crop_boxes(uniforms[:, 1:], Crop(scale=(0.3, 1.0)), SIDE, SIDE), 1).int().tolist()
-    for i, (left, width, top, height) in enumerate(boxes):
+    drawn = torch.stack(boxes.crop_boxes(uniforms[:, 1:], Crop(scale=(0.3, 1.0)), SIDE, SIDE), 1).int().tolist()
+    for i, (left, width, top, height) in enumerate(drawn):
         expected = tv.resized_crop(unit(images[i]), top, left, height, width, [SIDE, SIDE], InterpolationMode.BILINEAR)
         if uniforms[i, 0] < 0.5:
             expected = tv.hflip(expected)
@@ -106,7 +107,7 @@ def test_rotation_by_a_quarter_turn_is_exact(images: Tensor) -> None:
 def test_erased_boxes_are_distributed_as_torchvisions() -> None:
     count = 20_000
     config = Erase(scale=(0.4, 0.5), ratio=(0.3, 3.3))
-    top, tall, left, wide, fits = ours.draw_boxes(
+    top, tall, left, wide, fits = boxes.draw_boxes(
         draws(count, 22), config.scale, config.ratio, (SIDE, SIDE), proper=True
     )
     torch.manual_seed(0)
@@ -135,11 +136,11 @@ def test_erasing_sets_one_box_to_the_mean_colour(images: Tensor) -> None:
 @pytest.mark.parametrize(
     ("ours_adjust", "theirs_adjust", "change", "factor"),
     [
-        (ours.adjust_brightness, tv.adjust_brightness, 0.4, 1.4),
-        (ours.adjust_contrast, tv.adjust_contrast, -0.3, 0.7),
-        (ours.adjust_saturation, tv.adjust_saturation, 0.8, 1.8),
-        (ours.adjust_hue, tv.adjust_hue, 0.1, 0.1),
-        (ours.adjust_hue, tv.adjust_hue, -0.45, -0.45),
+        (colours.adjust_brightness, tv.adjust_brightness, 0.4, 1.4),
+        (colours.adjust_contrast, tv.adjust_contrast, -0.3, 0.7),
+        (colours.adjust_saturation, tv.adjust_saturation, 0.8, 1.8),
+        (colours.adjust_hue, tv.adjust_hue, 0.1, 0.1),
+        (colours.adjust_hue, tv.adjust_hue, -0.45, -0.45),
     ],
 )
 def test_colour_adjustments_equal_torchvisions(images: Tensor, ours_adjust, theirs_adjust, change, factor) -> None:  # type: ignore[no-untyped-def]
@@ -153,7 +154,7 @@ def test_jitter_strengths_are_distributed_as_torchvisions(strength: dict[str, fl
     count = 2000
     image = torch.tensor([[0.5, 0.3, 0.2], [0.3, 0.35, 0.4]]).T[:, :, None]  # two pixels, far from black and white
     config = Jitter(probability=1.0, **strength)
-    mine = ours.jitter(image.expand(count, -1, -1, -1), draws(count, 9, seed=1), config)
+    mine = colours.jitter(image.expand(count, -1, -1, -1), draws(count, 9, seed=1), config)
     torch.manual_seed(1)
     transform = ColorJitter(**strength)
     theirs = torch.stack([transform(image) for _ in range(count)])
@@ -166,7 +167,7 @@ def test_jitter_strengths_are_distributed_as_torchvisions(strength: dict[str, fl
 def test_jitter_applies_the_four_in_each_images_own_order(images: Tensor) -> None:
     config = Jitter(probability=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
     uniforms = draws(len(images), 9, seed=3)
-    out = ours.jitter(unit(images), uniforms, config)
+    out = colours.jitter(unit(images), uniforms, config)
     functions = (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation, tv.adjust_hue)
     for i, row in enumerate(uniforms):
         expected = unit(images[i])
@@ -179,7 +180,7 @@ def test_jitter_applies_the_four_in_each_images_own_order(images: Tensor) -> Non
 
 
 def test_grayscale_equals_torchvisions(images: Tensor) -> None:
-    out = ours.grayscale(unit(images), torch.zeros(len(images), 1), probability=0.5)
+    out = colours.grayscale(unit(images), torch.zeros(len(images), 1), probability=0.5)
     torch.testing.assert_close(out, tv.rgb_to_grayscale(unit(images), 3), atol=1e-6, rtol=0)
 
 

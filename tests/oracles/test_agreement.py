@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collapselab.collapse.evidence import TokenSums
 from collapselab.collapse.registry import compute_all, load_metrics
+from collapselab.collapse.token_sums import TokenSums
 from tests.oracles.everything import arrays, evidence
 from tests.oracles.plain import ORACLES
 

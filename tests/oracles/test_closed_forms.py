@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import zeta
 from scipy.stats import entropy
 
-from collapselab.collapse.evidence import Evidence, TokenSums
+from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.registry import compute_all
+from collapselab.collapse.token_sums import TokenSums
 from tests.oracles import families
 
 RANKS = ("effective_rank", "spectral_entropy_rank", "nesum", "participation_ratio", "numerical_rank")

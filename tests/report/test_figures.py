@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from collapselab.report.charts import Chart, Line, Panel
-from collapselab.report.figures import COLOURS, INK, draw, inline
+from collapselab.report.chart import Chart, Line, Panel
+from collapselab.report.figures import draw
+from collapselab.report.svg import COLOURS, INK, inline
 
 
 def _line(values: list[list[float]], colour: int = 0) -> Line:

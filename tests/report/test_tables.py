@@ -13,7 +13,8 @@ import pytest
 from collapselab.files import read_csv, read_json, write_csv, write_json
 from collapselab.report import content
 from collapselab.report.captions import CAPTIONS
-from collapselab.report.charts import Line, charts, thinned
+from collapselab.report.chart import Line, thinned
+from collapselab.report.charts import charts
 from collapselab.report.inputs import Results, gather
 from collapselab.report.outputs import metrics, significant, summary
 from collapselab.report.tables import data_table

@@ -20,7 +20,8 @@ from collapselab.files import load_arrays
 from collapselab.methods import build
 from collapselab.methods.base import Method, Softmax
 from collapselab.training.cell import Cell, run_cell
-from collapselab.training.snapshots import Probe, evaluating, in_train_mode, make_probe, snapshot
+from collapselab.training.modes import evaluating, in_train_mode
+from collapselab.training.snapshots import Probe, make_probe, snapshot
 from collapselab.training.tokens import summarise
 
 CPU = torch.device("cpu")

@@ -22,9 +22,10 @@ from collapselab.errors import UserError
 from collapselab.files import load_about, load_arrays, read_csv, read_json
 from collapselab.methods.base import Method, Progress
 from collapselab.training.cell import Cell, choose_device, run_cell
+from collapselab.training.modes import evaluating
 from collapselab.training.optimisers import LARS, build_optimiser, set_rate
 from collapselab.training.schedules import learning_rate
-from collapselab.training.snapshots import calibrate_batch_norm, due, evaluating, make_probe, probe_rows, snapshot
+from collapselab.training.snapshots import calibrate_batch_norm, due, make_probe, probe_rows, snapshot
 
 CPU = torch.device("cpu")
 

@@ -10,10 +10,12 @@
 same network at initialisation, another run or an earlier checkpoint.
 """
 
-from collapselab.collapse.diagnosis import Diagnosis, Finding, diagnose
-from collapselab.collapse.evidence import Evidence, TokenSums
+from collapselab.collapse.diagnosis import Diagnosis, diagnose
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.judge import Finding
 from collapselab.collapse.snapshot import Snapshot, read_snapshot
 from collapselab.collapse.thresholds import load_thresholds
+from collapselab.collapse.token_sums import TokenSums
 
 __all__ = [
     "Diagnosis",

@@ -14,62 +14,15 @@ from scipy.special import entr
 from collapselab.collapse.statistics.clustering import Clustering, ward
 from collapselab.collapse.statistics.moments import Float, Groups, Moments, blocks, unit_rows
 from collapselab.collapse.statistics.spectrum import Spectrum
+from collapselab.collapse.token_sums import TokenSums
 from collapselab.errors import UserError
 from collapselab.randomness import generator as address
 
 PAIRWISE = 2000  # images that pairwise measures look at, at most: 4 million distances
 SAFE = 16.0  # times the rounding's variance: a product or two was rounded before the values were stored
+BEGINNING = 8  # values of a vector that tell it from most others
 MANY = 4  # times as many images as dimensions, and copies among them no longer limit the rank
 VIEWED = 4000  # images whose views are looked at, at most
-
-
-@dataclass(frozen=True)
-class TokenSums:
-    """What token statistics need of token outputs x[n, t, :] of N images at T positions.
-
-    Attributes:
-        images: mean over an image's positions, [N, d]; positions: mean over images at each position, [T, d].
-        square: E ||x||^2 over all tokens.
-        second: E x x^T over all tokens, uncentred, [d, d]; only spectra of tokens need it.
-        raw: the tokens [N, T, d] where they are at hand: without them, images can't be drawn again for an interval.
-    """
-
-    images: Float
-    positions: Float
-    square: float
-    second: Float | None = None
-    raw: NDArray[Any] | None = None
-
-    @classmethod
-    def of(cls, tokens: NDArray[Any]) -> TokenSums:
-        """Of tokens [N, T, d]. Raises UserError for another shape, NaN or infinity."""
-        if tokens.ndim != 3 or len(tokens) < 2 or tokens.shape[1] < 2:
-            raise UserError(
-                f"tokens must be [images, positions, dimensions] with two or more of each, not {list(tokens.shape)}"
-            )
-        n, t, d = tokens.shape
-        images, positions, square, start = np.zeros((n, d)), np.zeros((t, d)), 0.0, 0
-        for block in blocks(np.reshape(tokens, (n, t * d))):
-            x = block.reshape(-1, t, d)
-            images[start : start + len(x)] = x.mean(1)
-            positions += x.sum(0) / n
-            square += float((x**2).sum()) / (n * t)
-            start += len(x)
-        return cls(images, positions, square, raw=tokens)
-
-    @cached_property
-    def moments(self) -> Moments | None:
-        """Of all tokens, where `second` is known."""
-        if self.second is None:
-            return None
-        return Moments.of_uncentred(len(self.images) * len(self.positions), self.positions.mean(0), self.second)
-
-    def drawn(self, generator: np.random.Generator, most: int) -> TokenSums:
-        """A bootstrap sample over images, where the tokens are at hand; otherwise the same sums."""
-        if self.raw is None:
-            return self
-        count = len(self.raw)
-        return TokenSums.of(self.raw[generator.integers(0, count, min(count, most))])
 
 
 @dataclass(frozen=True)
@@ -153,12 +106,12 @@ class Evidence:
     @cached_property
     def distinct(self) -> int:
         """How many different vectors there are, where they could limit the rank; N where images are many."""
-        found: set[bytes] = set()
-        for row in self.sample:
-            found.add(row.tobytes())
-            if len(found) > MANY * self.sample.shape[1]:
-                return len(self.sample)
-        return len(found)
+        most = MANY * self.sample.shape[1]
+        # Vectors that differ in their first few values differ: mostly that is all there is to read.
+        if _distinct(self.sample[:, :BEGINNING], most) > most:
+            return len(self.sample)
+        found = _distinct(self.sample, most)
+        return len(self.sample) if found > most else found
 
     @property
     def ceiling(self) -> int:
@@ -296,6 +249,16 @@ def _softmax_rows(
         return rows
     count = len(evidence.probabilities)
     return generator.integers(0, count, min(count, most))
+
+
+def _distinct(vectors: NDArray[Any], most: int) -> int:
+    """How many different rows there are, counted to `most` + 1."""
+    found: set[bytes] = set()
+    for row in vectors:
+        found.add(row.tobytes())
+        if len(found) > most:
+            break
+    return len(found)
 
 
 def _choice(count: int, most: int) -> NDArray[np.int64]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapselab.collapse.baseline import DataBaseline
-from collapselab.collapse.diagnosis import Diagnosis, diagnose, grade
+from collapselab.collapse.diagnosis import Diagnosis, diagnose
 from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.judge import grade
 from collapselab.collapse.kind import Graded, Values
 from collapselab.collapse.registry import Value, compute_all, load_metrics
 from collapselab.collapse.signatures import read as read_signatures

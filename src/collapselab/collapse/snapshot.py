@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from collapselab.collapse.evidence import Evidence, TokenSums
+from collapselab.collapse.evidence import Evidence
+from collapselab.collapse.token_sums import TokenSums
 from collapselab.errors import UserError
 from collapselab.files import Arrays, load_about, load_arrays
 

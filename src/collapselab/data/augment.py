@@ -7,19 +7,18 @@ epoch, i) alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from collapselab.config.data import Branch, Crop, Erase, Jitter, Source
+from collapselab.config.data import Branch, Crop, Erase, Source
+from collapselab.data.boxes import COLUMNS, crop_boxes, draw_boxes
+from collapselab.data.colours import grayscale, jitter
 from collapselab.data.dataset import Manifest
-
-ATTEMPTS = 10  # torchvision draws a box up to ten times until it fits
 
 Step = tuple[int, Callable[[Tensor, Tensor], Tensor]]  # uniforms read per image, and the function that reads them
 
@@ -86,7 +85,7 @@ def _before(branch: Branch) -> list[Step]:
     """Steps on the 0 to 1 scale, in the order of Branch's fields."""
     steps: list[Step] = []
     if branch.crop or branch.flip:
-        steps.append((_BOX + 1, partial(crop_and_flip, crop=branch.crop, flip=branch.flip)))
+        steps.append((COLUMNS + 1, partial(crop_and_flip, crop=branch.crop, flip=branch.flip)))
     if branch.rotate:
         steps.append((1, partial(rotate, degrees=branch.rotate)))
     if branch.jitter:
@@ -98,57 +97,7 @@ def _before(branch: Branch) -> list[Step]:
 
 def _after(branch: Branch) -> list[Step]:
     """Steps on the normalised scale, where 0 is the mean colour."""
-    return [(1 + _BOX, partial(erase, config=branch.erase))] if branch.erase else []
-
-
-# ---- boxes: two uniforms an attempt for area and aspect, two for the place
-
-_BOX = 2 * ATTEMPTS + 2
-
-
-def draw_boxes(
-    uniforms: Tensor, scale: tuple[float, float], ratio: tuple[float, float], side: tuple[int, int], *, proper: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Boxes of random area and log-uniform aspect, the first of ten attempts that fits.
-
-    Args:
-        uniforms: [N, 22].
-        scale: bounds of the area as a fraction of the image's.
-        ratio: bounds of the aspect (first side over second).
-        side: the image's (first, second) side in pixels.
-        proper: whether a box must be smaller than the image on both sides (RandomErasing) or may fill it (RandomResizedCrop).
-
-    Returns:
-        start and length along the first side, start and length along the second side, and whether any attempt fitted, [N]
-        each, in pixels.
-    """
-    tries = uniforms[:, : 2 * ATTEMPTS].reshape(-1, ATTEMPTS, 2)
-    place = uniforms[:, 2 * ATTEMPTS :]
-    area = side[0] * side[1] * (scale[0] + (scale[1] - scale[0]) * tries[..., 0])
-    low, high = math.log(ratio[0]), math.log(ratio[1])
-    aspect = torch.exp(low + (high - low) * tries[..., 1])
-    first, second = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
-    limit = (side[0] - 1, side[1] - 1) if proper else side
-    fits = (first >= 1) & (second >= 1) & (first <= limit[0]) & (second <= limit[1])
-    chosen = fits.int().argmax(1, keepdim=True)  # the first that fits, 0 where none does
-    first, second = first.gather(1, chosen)[:, 0], second.gather(1, chosen)[:, 0]
-    start_first = torch.floor(place[:, 0] * (side[0] - first + 1))
-    start_second = torch.floor(place[:, 1] * (side[1] - second + 1))
-    return start_first, first, start_second, second, fits.any(1)
-
-
-def crop_boxes(uniforms: Tensor, crop: Crop, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """torchvision's RandomResizedCrop boxes: (left, width, top, height), [N] each, in pixels."""
-    left, box_width, top, box_height, fits = draw_boxes(uniforms, crop.scale, crop.ratio, (width, height), proper=False)
-    # Where no attempt fits, torchvision takes the largest central box whose aspect lies within the bounds.
-    aspect = min(max(width / height, crop.ratio[0]), crop.ratio[1])
-    whole_width = width if width / height <= aspect else round(height * aspect)
-    whole_height = height if width / height >= aspect else round(width / aspect)
-    box_width = torch.where(fits, box_width, float(whole_width))
-    box_height = torch.where(fits, box_height, float(whole_height))
-    left = torch.where(fits, left, float((width - whole_width) // 2))
-    top = torch.where(fits, top, float((height - whole_height) // 2))
-    return left, box_width, top, box_height
+    return [(1 + COLUMNS, partial(erase, config=branch.erase))] if branch.erase else []
 
 
 def crop_and_flip(batch: Tensor, uniforms: Tensor, crop: Crop | None, flip: float) -> Tensor:
@@ -206,94 +155,9 @@ def rotate(batch: Tensor, uniforms: Tensor, degrees: float) -> Tensor:
     x, y = (2.0 * torch.arange(side, device=batch.device) + 1 - side for side in (width_, height))
     pixels = torch.complex(x.expand(height, width_), y[:, None].expand(height, width_))
     source = torch.view_as_real(torch.polar(torch.ones_like(angle), angle)[:, None, None] * pixels)
-    source /= _constant((width_, height), batch)  # grid_sample's units: half a side
+    source[..., 0] /= width_  # grid_sample's units: half a side
+    source[..., 1] /= height
     return grid_sample(batch, source, mode="nearest", padding_mode="zeros", align_corners=False)
-
-
-@cache
-def _constant_on(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device)
-
-
-def _constant(values: tuple[float, ...], like: Tensor) -> Tensor:
-    """The values in the dtype and on the device of `like`: brought there once, as each transfer waits for the device."""
-    return _constant_on(values, like.dtype, like.device)
-
-
-# ---- colours
-
-_GREY = (0.2989, 0.587, 0.114)  # the luma weights of torchvision's rgb_to_grayscale
-
-
-def luma(batch: Tensor) -> Tensor:
-    """[N, 3, H, W] -> [N, 1, H, W]."""
-    return (batch * _constant(_GREY, batch)[:, None, None]).sum(1, keepdim=True)
-
-
-def grayscale(batch: Tensor, uniforms: Tensor, probability: float) -> Tensor:
-    """RandomGrayscale."""
-    return torch.where((uniforms[:, 0] < probability)[:, None, None, None], luma(batch).expand_as(batch), batch)
-
-
-def jitter(batch: Tensor, uniforms: Tensor, config: Jitter) -> Tensor:
-    """ColorJitter inside RandomApply: four adjustments, in an order of each image's own.
-
-    Reads nine uniforms an image: whether at all, four strengths, four keys whose order is the order.
-    """
-    strength = 2 * uniforms[:, 1:5].to(batch.dtype) - 1
-    order = uniforms[:, 5:9].argsort(1)
-    applied = uniforms[:, 0] < config.probability
-    adjustments = (
-        (config.brightness, adjust_brightness),
-        (config.contrast, adjust_contrast),
-        (config.saturation, adjust_saturation),
-        (config.hue, adjust_hue),
-    )
-    for place in range(len(adjustments)):
-        for number, (limit, adjust) in enumerate(adjustments):
-            if not limit:
-                continue
-            change, chosen = strength[:, number] * limit, applied & (order[:, place] == number)
-            batch = _adjust_rows(batch, chosen, change[:, None, None, None], adjust)
-    return batch
-
-
-def _adjust_rows(batch: Tensor, chosen: Tensor, change: Tensor, adjust: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """`adjust` of the chosen images [N] by their changes [N, 1, 1, 1]; the others as they are."""
-    if batch.is_cuda:  # all of them and a choice: which rows are chosen, the CPU would have to wait for
-        return torch.where(chosen[:, None, None, None], adjust(batch, change), batch)
-    rows = torch.nonzero(chosen)[:, 0]
-    return batch.index_copy(0, rows, adjust(batch[rows], change[rows]))
-
-
-def adjust_brightness(batch: Tensor, change: Tensor) -> Tensor:
-    """Multiply by 1 + change, [N, 1, 1, 1]; clamped to 0 .. 1, as the other three."""
-    return (batch * (1 + change)).clamp(0, 1)
-
-
-def adjust_contrast(batch: Tensor, change: Tensor) -> Tensor:
-    """Move away from the image's mean grey by the factor 1 + change."""
-    mean = luma(batch).mean((1, 2, 3), keepdim=True)
-    return (mean + (1 + change) * (batch - mean)).clamp(0, 1)
-
-
-def adjust_saturation(batch: Tensor, change: Tensor) -> Tensor:
-    """Move away from each pixel's grey by the factor 1 + change."""
-    grey = luma(batch)
-    return (grey + (1 + change) * (batch - grey)).clamp(0, 1)
-
-
-def adjust_hue(batch: Tensor, change: Tensor) -> Tensor:
-    """Turn the hue by `change` turns at constant saturation and value (through HSV)."""
-    value, largest = batch.max(1)
-    chroma = value - batch.min(1).values
-    red, green, blue = batch.unbind(1)
-    safe = torch.where(chroma > 0, chroma, 1.0)
-    sector = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], 1)
-    hue = sector.gather(1, largest[:, None])[:, 0] / 6 + change[:, 0]
-    # Each channel of an HSV colour is value - chroma * clamp(min(k, 4 - k), 0, 1), k = (n + 6 hue) mod 6, n = 5, 3, 1.
-    k = (_constant((5.0, 3.0, 1.0), batch)[:, None, None] + 6 * hue[:, None]) % 6
-    return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
 def erase(batch: Tensor, uniforms: Tensor, config: Erase) -> Tensor:

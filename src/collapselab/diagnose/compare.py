@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collapselab.collapse.diagnosis import Diagnosis, judge
+from collapselab.collapse.diagnosis import Diagnosis
+from collapselab.collapse.judge import judge
 from collapselab.collapse.kind import KINDS
 from collapselab.collapse.registry import Value, load_metrics
 from collapselab.collapse.snapshot import Snapshot, read_snapshot

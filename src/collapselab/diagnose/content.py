@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from collapselab.collapse.diagnosis import Finding
+from collapselab.collapse.judge import Finding
 from collapselab.collapse.registry import Value
 from collapselab.collapse.thresholds import VERDICT_FROM
 from collapselab.diagnose.baselines import ALPHAS, RANKS

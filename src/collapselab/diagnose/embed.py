@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from collapselab.collapse.evidence import Evidence, TokenSums
+from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.snapshot import Snapshot
+from collapselab.collapse.token_sums import TokenSums
 from collapselab.config.base import nearest, validate
 from collapselab.config.data import Branch, Crop, Jitter
 from collapselab.console import progress

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from collapselab.collapse.diagnosis import Finding
+from collapselab.collapse.judge import Finding
 from collapselab.collapse.registry import Value, load_metrics
 from collapselab.diagnose.compare import Comparison
 from collapselab.diagnose.examine import Outcome

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from collapselab.collapse.diagnosis import DRAWS, START, Diagnosis, Finding, diagnose
+from collapselab.collapse.diagnosis import DRAWS, Diagnosis, diagnose
+from collapselab.collapse.judge import START, Finding
 from collapselab.collapse.kind import AT_THE_LOSS, KINDS
 from collapselab.collapse.signatures import Signature
 from collapselab.collapse.snapshot import Snapshot

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapselab.collapse.evidence import Evidence, TokenSums
+from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.statistics.moments import BLOCK
+from collapselab.collapse.token_sums import TokenSums
 from collapselab.errors import UserError
 
 SIDES = ("labels", "views", "probabilities", "tokens", "prototypes")

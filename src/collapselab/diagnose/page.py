@@ -23,7 +23,7 @@ from collapselab.diagnose.content import (
     supplies,
 )
 from collapselab.diagnose.examine import Outcome
-from collapselab.report.figures import inline
+from collapselab.report.svg import inline
 
 HERE = Path(__file__).parent
 

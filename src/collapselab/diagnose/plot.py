@@ -15,7 +15,7 @@ from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.statistics.moments import Float
 from collapselab.diagnose.baselines import shuffled
 from collapselab.diagnose.examine import Outcome
-from collapselab.report.figures import COLOURS, DASHES, INK, STYLE, as_svg
+from collapselab.report.svg import COLOURS, DASHES, INK, STYLE, as_svg
 
 DEEPEST = 1e-16  # of the largest eigenvalue: below it lies rounding noise only
 WIDTH, HEIGHT, LEGEND, EDGES = 4.9, 2.7, 0.5, (0.62, 0.42)  # inches: a panel, the legend, left and below a panel

@@ -13,10 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from collapselab.files import write_bytes, write_json, write_text
-from collapselab.report import content, figures
+from collapselab.report import content, figures, svg
 from collapselab.report.accuracy import accuracy_section
 from collapselab.report.captions import CAPTIONS, caption
-from collapselab.report.charts import Chart, charts, spectra_over_steps, verdict_of
+from collapselab.report.chart import Chart
+from collapselab.report.charts import charts, spectra_over_steps, verdict_of
 from collapselab.report.check import provenance
 from collapselab.report.inputs import Results, Run, gather
 from collapselab.report.interventions import (
@@ -63,7 +64,7 @@ class Figure:
 
     @property
     def inline(self) -> Markup:
-        return Markup(figures.inline(self.svg, self.name))  # text is drawn as paths: nothing in it can be markup
+        return Markup(svg.inline(self.svg, self.name))  # text is drawn as paths: nothing in it can be markup
 
 
 def build(params: dict[str, Any], root: Path = Path()) -> Path:

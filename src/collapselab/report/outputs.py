@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from collapselab.files import write_csv, write_json
-from collapselab.report.charts import mean_spectrum, thinned
+from collapselab.report.chart import thinned
+from collapselab.report.charts import mean_spectrum
 from collapselab.report.inputs import TOKENS, Results, Run
 from collapselab.report.tables import mean
 from collapselab.report.verdicts import final_std

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from collapselab.report.charts import DEEPEST, Chart, Line, Panel, mean_spectrum
+from collapselab.report.chart import Chart, Line, Panel
+from collapselab.report.charts import DEEPEST, mean_spectrum
 from collapselab.report.inputs import Floats, Results, Run
 
 FEWEST = 3  # regimes that make a sweep

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from collapselab.report.charts import Chart, Line
+from collapselab.report.chart import Chart, Line
 from collapselab.report.inputs import Results, Run
 
 NONE = "\N{EN DASH}"  # a value that does not exist

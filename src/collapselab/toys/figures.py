@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from collapselab.report.figures import COLOURS, DASHES, INK, STYLE, as_svg
+from collapselab.report.svg import COLOURS, DASHES, INK, STYLE, as_svg
 from collapselab.toys.experiments import AMPLITUDES, BLOCK, DEPTHS, DIM, SHOWN, TIMES, Strong, Toys, Trace
 from collapselab.toys.infonce import Float
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from collapselab.files import write_json, write_text
 from collapselab.report.build import escape_markdown, write_figures
-from collapselab.report.figures import inline
+from collapselab.report.svg import inline
 from collapselab.toys.experiments import (
     AMPLITUDES,
     BLOCK,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from collapselab.files import sha256_file
 
-OTHERS = ("diagnose/style.css", "randomness.py", "report/figures.py")
+OTHERS = ("diagnose/style.css", "randomness.py", "report/svg.py")
 
 
 def sources(root: Path) -> dict[str, str]:

@@ -32,8 +32,7 @@ vector an image, at the layers that the method's `evaluated` names, with `split/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +51,7 @@ from collapselab.files import save_arrays
 from collapselab.methods.base import Method
 from collapselab.randomness import uniforms
 from collapselab.training.gradients import GradientStatistics
+from collapselab.training.modes import evaluating, in_train_mode
 from collapselab.training.tokens import summarise
 
 SCHEMA = 1
@@ -129,36 +129,6 @@ def due(config: Snapshots, steps: int, per_epoch: int) -> set[int]:
     """The steps at which a run of `steps` steps writes a snapshot: initialisation, log-spaced, epochs' ends, the last."""
     every = config.epoch_interval * per_epoch
     return {0, steps, *(step for step in config.log_steps if 0 <= step <= steps), *range(every, steps + 1, every)}
-
-
-@contextmanager
-def _in_mode(method: nn.Module, *, train: bool) -> Iterator[None]:
-    """One mode for all modules and no gradient inside, the previous modes afterwards."""
-    modes = [(module, module.training) for module in method.modules()]
-    method.train(train)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def evaluating(method: nn.Module) -> AbstractContextManager[None]:
-    """Eval mode and no gradient inside, the previous mode afterwards."""
-    return _in_mode(method, train=False)
-
-
-@contextmanager
-def in_train_mode(method: nn.Module) -> Iterator[None]:
-    """Train mode and no gradient inside: dropout and batch statistics. Buffers, such as running means, are put back."""
-    buffers = [(buffer, buffer.clone()) for buffer in method.buffers()]
-    try:
-        with _in_mode(method, train=True):
-            yield
-    finally:
-        for buffer, before in buffers:
-            buffer.copy_(before)
 
 
 def snapshot(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collapselab.report.charts import SMALLEST, Chart, Line, Panel
+from collapselab.report.chart import Chart, Line, Panel
+from collapselab.report.charts import SMALLEST
 from collapselab.report.inputs import Floats
 from collapselab.report.puzzle.onevector import OneVector
 from collapselab.report.puzzle.taken import ALL, NOTEBOOK, PAPER, Index, Taken, Way
