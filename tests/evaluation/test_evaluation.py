@@ -84,6 +84,7 @@ def test_knn_equals_scikit_learn_on_random_features_in_blocks_of_any_size(
 def test_a_block_shrinks_as_the_bank_grows_so_that_memory_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert knn.block_of(1_281_167) * 1_281_167 <= knn.SIMILARITIES and knn.block_of(10**10) == 1
     assert knn.block_of(10_000) == knn.BLOCK
+    assert knn.block_of(10_000, threads=64) * 64 * 10_000 <= knn.SIMILARITIES
     seen = []
 
     def watched(similarity: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -92,10 +93,10 @@ def test_a_block_shrinks_as_the_bank_grows_so_that_memory_stays_bounded(monkeypa
 
     nearest = knn.nearest
     monkeypatch.setattr(knn, "nearest", watched)
-    monkeypatch.setattr(knn, "SIMILARITIES", 3 * 64)
+    monkeypatch.setattr(knn, "SIMILARITIES", 3 * 64 * torch.get_num_threads())
     rng = np.random.default_rng(0)
     knn.predict(rng.standard_normal((64, 4)), np.arange(64) % 4, rng.standard_normal((10, 4)), Knn(k=3))
-    assert seen == [3 * 64] * 3 + [64]
+    assert sorted(seen) == [64] + [3 * 64] * 3
 
 
 def test_ties_go_to_the_first_of_the_bank_and_to_the_lower_class(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +121,19 @@ def test_ties_go_to_the_first_of_the_bank_and_to_the_lower_class(monkeypatch: py
     both = np.array([[1.0, 0], [1, 0], [1, 0], [1, 0]])
     assert knn.predict(both, np.array([5, 2, 5, 2]), both[:1], Knn(k=1))[0] == 5  # the first
     assert knn.predict(np.tile(both, (2, 1)), np.array([5, 2] * 4), both[:1], Knn(k=2))[0] == 2  # a vote each
+
+
+@pytest.mark.parametrize("length", [1, 7, 256, 1000, 1003])
+@pytest.mark.parametrize("values", [3, 10**9], ids=["many ties", "none"])
+def test_the_nearest_are_those_of_a_stable_sort(length: int, values: int) -> None:
+    generator = torch.Generator().manual_seed(length)
+    similarity = torch.randint(values, (20, length), generator=generator).double()
+    k = min(length, 5)
+    order = (-similarity).sort(dim=1, stable=True).indices[:, :k]
+    found, places = knn.nearest(similarity, k)
+    assert torch.equal(found.sort(1).values, similarity.gather(1, order).sort(1).values)
+    assert torch.equal(places.sort(1).values, order.sort(1).values)
+    assert torch.equal(similarity.gather(1, places), found)
 
 
 def test_k_is_capped_below_the_smallest_class() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from collapselab.config.evaluation import Knn
 from collapselab.errors import UserError
@@ -14,8 +19,9 @@ from collapselab.evaluation.answers import Judged, labelled
 from collapselab.files import Arrays, load_arrays
 from collapselab.runs import MOMENTS, Run, layers, step_of
 
-BLOCK = 1024  # queries at a time, at most
+BLOCK = 512  # queries at a time, at most
 SIMILARITIES = 2**27  # at a time, at most: half a GiB in float32, however large the bank
+GROUP = 8  # bank images of which the nearest is looked for first
 
 
 def capped_k(k: int, labels: NDArray[np.int64]) -> int:
@@ -44,33 +50,67 @@ def predict(bank: NDArray[Any], labels: NDArray[np.int64], queries: NDArray[Any]
     k = capped_k(config.k, labels)
     classes = torch.from_numpy(labels)
     votes = torch.zeros(len(asked), int(labels.max()) + 1)
-    block = block_of(len(keys))
-    for start in range(0, len(asked), block):
-        similarity, near = nearest(asked[start : start + block] @ keys.T, k)
+    threads = torch.get_num_threads()
+    block = block_of(len(keys), threads)
+
+    def vote(start: int) -> None:
+        # A product of NumPy's: on some CPUs a third faster than torch's.
+        similarity, near = nearest(torch.from_numpy(asked[start : start + block] @ keys.T), k)
         # exp((s - 1) / T) is exp(s / T) times a constant: the same winner, no overflow at small T.
         weights = torch.exp((similarity - 1) / config.temperature)
         votes[start : start + block].scatter_add_(1, classes[near], weights)
+
+    # Blocks side by side, each on one thread: NumPy's threads and torch's would get into each other's way.
+    with _one_thread(), ThreadPoolExecutor(threads) as pool:
+        deque(pool.map(vote, range(0, len(asked), block)), maxlen=0)
     return votes.argmax(1).numpy()
 
 
-def block_of(bank: int) -> int:
-    """Queries at a time for a bank of that many images."""
-    return max(1, min(BLOCK, SIMILARITIES // bank))
+def block_of(bank: int, threads: int = 1) -> int:
+    """Queries at a time on each of so many threads, for a bank of so many images."""
+    return max(1, min(BLOCK, SIMILARITIES // (bank * threads)))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For products and torch's functions, inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def nearest(similarity: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k largest of each row of [m, N] and their places, [m, k] both; of equal ones the first (`topk` takes any)."""
-    found, places = similarity.topk(k)
-    last = found[:, -1:]
-    tied = ((similarity >= last).sum(1) > k).nonzero()[:, 0]
+    """The k largest of each row of [m, N] and their places, [m, k] both; of equal ones the first."""
+    values, at = _largest(similarity, min(k + 1, similarity.shape[1]))
+    found, places = values[:, :k].contiguous(), at[:, :k].contiguous()
+    # Which of equal values `topk` takes is left to it: where the next one is as large as the last, they are told apart here.
+    tied = (values[:, k:] == found[:, -1:]).any(1).nonzero()[:, 0]
     if len(tied):
-        rows, last = similarity[tied], last[tied]
+        rows, last = similarity[tied], found[tied, -1:]
         equal = rows == last
         room = k - (rows > last).sum(1, keepdim=True)
         taken = (rows > last) | (equal & (equal.cumsum(1) <= room))
         places[tied] = taken.nonzero()[:, 1].view(-1, k)
         found[tied] = rows.gather(1, places[tied])
     return found, places
+
+
+def _largest(similarity: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`topk` of each row, in a third of its time where rows are long: they lie in as many groups with the largest maxima."""
+    length = similarity.shape[1]
+    if length < 4 * GROUP * count:
+        return similarity.topk(count)
+    groups = length // GROUP  # group i is the columns i, i + groups, ...: read line by line
+    heads = similarity[:, : GROUP * groups].view(len(similarity), GROUP, groups).amax(1)
+    best = heads.topk(count, sorted=False).indices
+    places = (best[:, None] + groups * torch.arange(GROUP)[:, None]).flatten(1)
+    places = torch.cat([places, torch.arange(GROUP * groups, length).expand(len(places), -1)], 1)
+    values, at = similarity.gather(1, places).topk(count)
+    return values, places.gather(1, at)
 
 
 def right(
@@ -137,6 +177,6 @@ def _of_probe(snapshot: Arrays, layer: str, config: Knn) -> float:
     return accuracy(vectors[bank], labels[bank], vectors[~bank], labels[~bank], config)
 
 
-def _unit(features: NDArray[Any]) -> torch.Tensor:
+def _unit(features: NDArray[Any]) -> NDArray[np.float32]:
     """Rows of length one, float32; a zero row stays zero."""
-    return torch.nn.functional.normalize(torch.from_numpy(np.asarray(features, dtype=np.float32)), dim=1)
+    return torch.nn.functional.normalize(torch.from_numpy(np.asarray(features, dtype=np.float32)), dim=1).numpy()
