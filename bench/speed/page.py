@@ -83,7 +83,7 @@ def _row(name: str, part: Part, least: float) -> str:
     values = part.as_json()
     ratio = values["ratio"]
     beside = ", ".join(f"{key} {value:.3g}" for key, value in part.beside.items())
-    met = "met" if ratio["median"] >= least else "missed"
+    met = "met" if round(ratio["median"], 2) >= least else "missed"
     return (
         f"| {name} | **{ratio['median']:.2f}** | {met} | {ratio['min']:.2f} | {ratio['max']:.2f} "
         f"| {values['peer_s']:.4g} | {values['ours_s']:.4g} | {beside} |"
