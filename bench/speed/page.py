@@ -16,10 +16,10 @@ from collapselab.files import write_json, write_text
 DOCS = Path(__file__).parents[2] / "docs"
 LEAST = {"pretrain": 1.6, "augment": 20.0, "knn": 1.0, "spectra": 0.5}  # ratios of the goals
 GOALS = {
-    "pretrain": "at least 1.6 with denormals flushed",
-    "augment": "at least 20, and at most 3 % of a step",
-    "knn": "at least 1, with at most 1 GiB of memory besides the features",
-    "spectra": "at least 0.5",
+    "pretrain": f"at least {LEAST['pretrain']:g} with denormals flushed",
+    "augment": f"at least {LEAST['augment']:g}, and at most 3 % of a step",
+    "knn": f"at least {LEAST['knn']:g}, with at most 1 GiB of memory besides the features",
+    "spectra": f"at least {LEAST['spectra']:g}",
     "gpu": "at least 20 for the founding network, at least 3 for SimSiam",
 }
 
