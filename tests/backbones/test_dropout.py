@@ -7,13 +7,18 @@ import torch
 from torch import Tensor
 
 from collapselab.backbones import dropout
-from collapselab.backbones.dropout import LEVELS, Dropout, keep_mask
+from collapselab.backbones.dropout import LEVELS, Dropout
 
 SIDE = 1000  # a million values: a share is known to 0.0005
 
 
-def trained(rate: float) -> Dropout:
-    return Dropout(rate).train()
+def trained(rate: float, *, inplace: bool = False) -> Dropout:
+    return Dropout(rate, inplace=inplace).train()
+
+
+def kept_of(count: int, level: int) -> Tensor:
+    """A bool for each of so many values, at a rate of level / LEVELS."""
+    return trained(level / LEVELS)(torch.ones(count)) != 0
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.1, 0.5, 0.9])
@@ -42,14 +47,14 @@ def test_every_one_of_the_levels_is_drawn_alike() -> None:
     """Two levels beside each other differ by one 65,536th of the values: no bit of the words is stuck or favoured."""
     for level in (1, LEVELS // 2, LEVELS - 1):
         torch.manual_seed(0)
-        dropped = (~keep_mask(torch.empty(4 * SIDE, SIDE), level)).double().mean()
+        dropped = (~kept_of(4 * SIDE * SIDE, level)).double().mean()
         p = level / LEVELS
         assert abs(dropped - p) < 4 * (p * (1 - p)) ** 0.5 / (4 * SIDE**2) ** 0.5
 
 
 def test_the_four_values_of_a_word_and_neighbouring_words_are_independent() -> None:
     torch.manual_seed(0)
-    kept = keep_mask(torch.empty(4 * SIDE * SIDE), LEVELS // 4).double()
+    kept = kept_of(4 * SIDE * SIDE, LEVELS // 4).double()
     kept -= kept.mean()
     variance = float(kept.square().mean())
     for lag in (1, 2, 3, 4, 8, 256, SIDE):
@@ -83,10 +88,30 @@ def test_parts_side_by_side_are_the_whole(shape: tuple[int, ...], monkeypatch: p
         return out.detach(), wanted.grad
 
     whole = both()
-    monkeypatch.setattr(dropout, "PART", 1)
+    monkeypatch.setattr(dropout, "PART", 4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     for part, expected in zip(both(), whole, strict=True):
         assert torch.equal(part, expected)
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["as it lies", "transposed"])
+def test_in_place_gives_the_same_values_and_gradients(turned: bool) -> None:
+    leaf = torch.randn(11, 37)
+
+    def both(inplace: bool) -> tuple[Tensor, Tensor, bool]:
+        torch.manual_seed(0)
+        x = leaf.clone().requires_grad_()
+        shifted = x + 1
+        seen = shifted.t() if turned else shifted
+        out = trained(0.3, inplace=inplace)(seen)
+        out.square().sum().backward()
+        assert x.grad is not None
+        return out.detach(), x.grad, out.data_ptr() == seen.data_ptr()
+
+    values, gradients, _ = both(inplace=False)
+    again, same, shared = both(inplace=True)
+    assert torch.equal(values, again) and torch.equal(gradients, same)
+    assert shared is not turned  # what does not lie in one piece is copied
 
 
 def test_equal_seeds_draw_equal_masks_and_each_call_another() -> None:
@@ -119,7 +144,7 @@ def test_masks_do_not_depend_on_the_number_of_threads() -> None:
         for count in (1, 2):
             torch.set_num_threads(count)
             torch.manual_seed(3)
-            masks.append(keep_mask(torch.empty(SIDE, SIDE), LEVELS // 3))
+            masks.append(kept_of(SIDE * SIDE, LEVELS // 3))
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(*masks)

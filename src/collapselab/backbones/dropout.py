@@ -6,9 +6,10 @@ of floats and bools convert a few kilobytes at a time, where torch writes the wh
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 LEVELS = 1 << 16  # values of 16 random bits: rates are multiples of 1 / LEVELS
-PART = 1 << 19  # values of a thread's part, at least: fewer aren't worth a hand-over
+PART = (
+    1 << 18
+)  # values drawn and multiplied at a time, whole words of four: they stay in a core's cache between the passes
+
+Draw = Callable[[NDArray[np.bool_]], Callable[[], object]]
 
 
 class Dropout(nn.Module):
@@ -28,60 +33,79 @@ class Dropout(nn.Module):
     unbiased. Identity in eval mode and, without a draw, at rate 0.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, *, inplace: bool = False) -> None:
         super().__init__()
-        self.rate = rate
+        self.rate, self.inplace = rate, inplace
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.rate:
             return x
         if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
             return F.dropout(x, self.rate)  # a GPU draws its masks inside the kernel, and NumPy has no bfloat16
-        dropped: Tensor = _Dropout.apply(x, min(round(self.rate * LEVELS), LEVELS - 1))
+        dropped: Tensor = _Dropout.apply(x, min(round(self.rate * LEVELS), LEVELS - 1), self.inplace)
         return dropped
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
 
 
-def keep_mask(x: Tensor, level: int) -> Tensor:
-    """A bool for each value of `x`, false with probability level / LEVELS."""
-    seed = int(torch.empty((), dtype=torch.int64).random_())
-    words = np.random.SFC64(seed).random_raw(-(-x.numel() // 4))
-    return torch.from_numpy(words.view(np.uint16)[: x.numel()] >= level).view(x.shape)
-
-
 class _Dropout(torch.autograd.Function):
     """x * mask / share kept; the gradient goes through the same mask, which is kept as one byte a value."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, level: int) -> Tensor:
-        keep = keep_mask(x, level)
+    def forward(ctx: Any, x: Tensor, level: int, inplace: bool) -> Tensor:
+        keep = torch.empty(x.shape, dtype=torch.bool)
         ctx.save_for_backward(keep)
         ctx.scale = LEVELS / (LEVELS - level)
-        return _masked(x, keep, ctx.scale)
+        if inplace and x.is_contiguous():
+            ctx.mark_dirty(x)
+            return _mask(x, keep, ctx.scale, x, _drawing(level))
+        return _mask(x, keep, ctx.scale, torch.empty(x.shape, dtype=x.dtype), _drawing(level))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (keep,) = ctx.saved_tensors
-        return _masked(grads[0], keep, ctx.scale), None
+        return _mask(grads[0], keep, ctx.scale, torch.empty(keep.shape, dtype=grads[0].dtype)), None, None
 
 
-def _masked(x: Tensor, keep: Tensor, scale: float) -> Tensor:
-    """x * keep * scale, a new tensor; by parts side by side, as a product of NumPy's uses one core."""
-    out = x * scale
-    values, kept = out.numpy(), keep.numpy()
-    parts = min(torch.get_num_threads(), x.numel() // PART)
-    if parts < 2:
-        _mask(values, kept)
-    else:
-        done = _threads(parts).map(_mask, np.array_split(values, parts), np.array_split(kept, parts))
-        deque(done, maxlen=0)
+def _drawing(level: int) -> Draw:
+    """Draws bools in their order, false with probability level / LEVELS; the function that it returns writes them out."""
+    generator = np.random.SFC64(int(torch.empty((), dtype=torch.int64).random_()))
+
+    def draw(keep: NDArray[np.bool_]) -> Callable[[], object]:
+        words = generator.random_raw(-(-keep.size // 4)).view(np.uint16)
+        return lambda: np.greater_equal(words[: keep.size], level, out=keep)
+
+    return draw
+
+
+def _mask(x: Tensor, keep: Tensor, scale: float, out: Tensor, draw: Draw | None = None) -> Tensor:
+    """x * scale * keep in `out`, which may be x itself; with `draw`, `keep` is filled first.
+
+    Parts are worked on side by side, as NumPy uses one core; they are drawn one after the other, so that threads change no value.
+    """
+    values, kept, result = (tensor.detach().contiguous().view(-1).numpy() for tensor in (x, keep, out))
+    parts, turn = iter(range(0, x.numel(), PART)), Lock()
+
+    def work() -> None:
+        while True:
+            with turn:
+                start = next(parts, None)
+                if start is None:
+                    return
+                part = slice(start, start + PART)
+                write = draw(kept[part]) if draw else None
+            if write:
+                write()
+            np.multiply(values[part], scale, out=result[part])
+            np.multiply(result[part], kept[part], out=result[part])
+
+    helpers = min(torch.get_num_threads(), -(-x.numel() // PART)) - 1
+    helping = [_threads(helpers).submit(work) for _ in range(helpers)]
+    work()
+    for one in helping:
+        one.result()
     return out
-
-
-def _mask(values: NDArray[Any], keep: NDArray[np.bool_]) -> None:
-    np.multiply(values, keep, out=values)
 
 
 @cache

@@ -24,7 +24,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(
             Linear(config.width, config.mlp),
             nn.GELU(),
-            Dropout(config.dropout),
+            Dropout(config.dropout, inplace=True),
             Linear(config.mlp, config.width),
             Dropout(config.dropout),
         )
@@ -52,7 +52,7 @@ class VisionTransformer(nn.Module):
         tokens = (image_size // config.patch) ** 2
         self.cls = nn.Parameter(torch.randn(1, 1, config.width))
         self.positions = nn.Parameter(torch.randn(1, 1 + tokens, config.width))
-        self.dropout = Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout, inplace=True)
         self.blocks = nn.Sequential(*(Block(config) for _ in range(config.depth)))
         self.norm = nn.LayerNorm(config.width)
 
