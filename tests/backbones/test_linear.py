@@ -38,6 +38,23 @@ def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...], bias: b
         torch.testing.assert_close(a.grad, b.grad)
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(5, 9), (9, 5), (6, 6)])
+def test_weight_gradients_of_many_threads_are_those_of_one(
+    inputs: int, outputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, upstream = torch.randn(40, inputs), torch.randn(40, outputs)
+    monkeypatch.setattr(linear, "LARGE", 0)
+    found = []
+    for threads in (1, 2):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        ours, _ = pair(inputs, outputs)
+        ours(x).backward(upstream)
+        assert ours.weight.grad is not None and ours.weight.grad.is_contiguous()
+        found.append(ours.weight.grad)
+    torch.testing.assert_close(found[0], upstream.t() @ x)
+    torch.testing.assert_close(*found)
+
+
 def test_sizes_of_the_founding_network() -> None:
     """Sums of 2048 terms: within float32's rounding of them, in root mean square."""
     ours, theirs = pair(2048, 1024)
