@@ -53,7 +53,7 @@ def test_a_crop_that_never_fits_is_the_largest_central_box() -> None:
 
 def test_crop_pixels_equal_torchvisions_resized_crop(images: Tensor) -> None:
     uniforms = draws(len(images), 23)
-    out = ours.crop_and_flip(unit(images), uniforms, Crop(scale=(0.3, 1.0)), flip=0.5)
+    out = ours.crop_and_flip(unit(images), ours.decide_crop(uniforms, (SIDE, SIDE), Crop(scale=(0.3, 1.0))), flip=0.5)
     drawn = torch.stack(boxes.crop_boxes(uniforms[:, 1:], Crop(scale=(0.3, 1.0)), SIDE, SIDE), 1).int().tolist()
     for i, (left, width, top, height) in enumerate(drawn):
         expected = tv.resized_crop(unit(images[i]), top, left, height, width, [SIDE, SIDE], InterpolationMode.BILINEAR)
@@ -64,7 +64,7 @@ def test_crop_pixels_equal_torchvisions_resized_crop(images: Tensor) -> None:
 
 def test_flip_alone_is_exact_and_has_its_probability(images: Tensor) -> None:
     many = images[:1].expand(4000, -1, -1, -1)
-    out = ours.crop_and_flip(unit(many), draws(4000, 23), None, flip=0.3)
+    out = ours.crop_and_flip(unit(many), ours.decide_crop(draws(4000, 23), (SIDE, SIDE), None), flip=0.3)
     flipped = (out == unit(images[:1]).flip(-1)).flatten(1).all(1)
     untouched = (out == unit(images[:1])).flatten(1).all(1)
     assert (flipped ^ untouched).all()

@@ -20,7 +20,26 @@ from collapselab.data.boxes import COLUMNS, crop_boxes, draw_boxes
 from collapselab.data.colours import grayscale, jitter
 from collapselab.data.dataset import Manifest
 
-Step = tuple[int, Callable[[Tensor, Tensor], Tensor]]  # uniforms read per image, and the function that reads them
+
+@dataclass(frozen=True)
+class Step:
+    """One transform of a batch.
+
+    Attributes:
+        columns: uniforms read per image.
+        apply: (batch, decisions [N, decisions of an image]) -> batch.
+        decisions: numbers that say what is done to one image: its uniforms, unless `decide` makes fewer of them.
+        decide: (uniforms [N, columns], (height, width)) -> [N, decisions].
+    """
+
+    columns: int
+    apply: Callable[[Tensor, Tensor], Tensor]
+    decisions: int
+    decide: Callable[[Tensor, tuple[int, int]], Tensor] = lambda uniforms, side: uniforms
+
+    @classmethod
+    def as_drawn(cls, columns: int, apply: Callable[[Tensor, Tensor], Tensor]) -> Step:
+        return cls(columns, apply, columns)
 
 
 @dataclass(frozen=True)
@@ -52,7 +71,7 @@ class Normalisation:
 
 def width(branch: Branch) -> int:
     """Uniforms that one view of one image reads: the same for every image, so that rows have a fixed length."""
-    return sum(columns for columns, _ in _before(branch) + _after(branch))
+    return sum(step.columns for step in _before(branch) + _after(branch))
 
 
 def augment(images: Tensor, uniforms: Tensor, branch: Branch, normalise: Normalisation) -> Tensor:
@@ -65,7 +84,27 @@ def augment(images: Tensor, uniforms: Tensor, branch: Branch, normalise: Normali
     Returns:
         [N, 3, H, W] float32.
     """
-    batch, rest = _apply(_before(branch), images.float().div_(255), uniforms)
+    return see(images, decide(uniforms, branch, images.shape[-2:]), branch, normalise)
+
+
+def decide(uniforms: Tensor, branch: Branch, side: tuple[int, ...]) -> Tensor:
+    """What the uniforms [N, width(branch)] bring about, for `see`: [N, fewer], as boxes take the place of attempts at them.
+
+    Apart from `see`, so that the images of an epoch need it once: small batches would spend a tenth of their time here.
+
+    Args:
+        side: height and width of the images.
+    """
+    steps = _before(branch) + _after(branch)
+    parts = torch.split(uniforms, [step.columns for step in steps], 1)
+    height, width_ = side
+    decided = [step.decide(part, (height, width_)) for step, part in zip(steps, parts, strict=True)]
+    return torch.cat(decided, 1) if decided else uniforms
+
+
+def see(images: Tensor, decisions: Tensor, branch: Branch, normalise: Normalisation) -> Tensor:
+    """`augment` of images [N, 3, H, W] uint8 whose draws are decided, [N, 3, H, W] float32."""
+    batch, rest = _apply(_before(branch), images.float().div_(255), decisions)
     return _apply(_after(branch), normalise(batch), rest)[0]
 
 
@@ -74,46 +113,55 @@ def clean(images: Tensor, normalise: Normalisation) -> Tensor:
     return normalise(images.float().div_(255))
 
 
-def _apply(steps: list[Step], batch: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
-    for columns, step in steps:
-        batch = step(batch, uniforms[:, :columns])
-        uniforms = uniforms[:, columns:]
-    return batch, uniforms
+def _apply(steps: list[Step], batch: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:
+    for step in steps:
+        batch = step.apply(batch, decisions[:, : step.decisions])
+        decisions = decisions[:, step.decisions :]
+    return batch, decisions
 
 
 def _before(branch: Branch) -> list[Step]:
     """Steps on the 0 to 1 scale, in the order of Branch's fields."""
     steps: list[Step] = []
     if branch.crop or branch.flip:
-        steps.append((COLUMNS + 1, partial(crop_and_flip, crop=branch.crop, flip=branch.flip)))
+        steps.append(
+            Step(COLUMNS + 1, partial(crop_and_flip, flip=branch.flip), 5, partial(decide_crop, crop=branch.crop))
+        )
     if branch.rotate:
-        steps.append((1, partial(rotate, degrees=branch.rotate)))
+        steps.append(Step.as_drawn(1, partial(rotate, degrees=branch.rotate)))
     if branch.jitter:
-        steps.append((9, partial(jitter, config=branch.jitter)))
+        steps.append(Step.as_drawn(9, partial(jitter, config=branch.jitter)))
     if branch.grayscale:
-        steps.append((1, partial(grayscale, probability=branch.grayscale)))
+        steps.append(Step.as_drawn(1, partial(grayscale, probability=branch.grayscale)))
     return steps
 
 
 def _after(branch: Branch) -> list[Step]:
     """Steps on the normalised scale, where 0 is the mean colour."""
-    return [(1 + COLUMNS, partial(erase, config=branch.erase))] if branch.erase else []
+    if not branch.erase:
+        return []
+    return [Step(1 + COLUMNS, erase, 5, partial(decide_erasure, config=branch.erase))]
 
 
-def crop_and_flip(batch: Tensor, uniforms: Tensor, crop: Crop | None, flip: float) -> Tensor:
+def decide_crop(uniforms: Tensor, side: tuple[int, int], crop: Crop | None) -> Tensor:
+    """Left, width, top and height of each image's box, in pixels, and the draw that its flip depends on: [N, 5]."""
+    height, width_ = side
+    if crop:
+        box = torch.stack(crop_boxes(uniforms[:, 1:], crop, height, width_), 1)
+    else:
+        box = uniforms.new_tensor([0, width_, 0, height]).expand(len(uniforms), -1)
+    return torch.cat([box, uniforms[:, :1]], 1)
+
+
+def crop_and_flip(batch: Tensor, decisions: Tensor, flip: float) -> Tensor:
     """RandomResizedCrop to the image's own size, then RandomHorizontalFlip, as one pass.
 
     Bilinear interpolation is separable and reads inside the box only: columns by a matrix product, then rows in pairs.
     """
     height, width_ = batch.shape[-2:]
-    count = len(batch)
-    if crop:
-        left, box_width, top, box_height = crop_boxes(uniforms[:, 1:], crop, height, width_)
-    else:
-        zero = torch.zeros(count, device=batch.device)
-        left, box_width, top, box_height = zero, zero + width_, zero, zero + height
+    left, box_width, top, box_height, turned = decisions.unbind(1)
     across = sampled(left, box_width, width_)
-    columns = interpolation(torch.where((uniforms[:, 0] < flip)[:, None], across.flip(1), across), width_)
+    columns = interpolation(torch.where((turned < flip)[:, None], across.flip(1), across), width_)
     # All channels' lines of an image are one matrix as they lie.
     return blend_rows((batch.flatten(1, 2) @ columns.transpose(1, 2)).view_as(batch), sampled(top, box_height, height))
 
@@ -160,13 +208,21 @@ def rotate(batch: Tensor, uniforms: Tensor, degrees: float) -> Tensor:
     return grid_sample(batch, source, mode="nearest", padding_mode="zeros", align_corners=False)
 
 
-def erase(batch: Tensor, uniforms: Tensor, config: Erase) -> Tensor:
-    """RandomErasing with value 0 on normalised images; where no attempt fits, the image stays whole."""
+def decide_erasure(uniforms: Tensor, side: tuple[int, int], config: Erase) -> Tensor:
+    """Top, height, left and width of each image's box, in pixels, and 1 where it is erased: [N, 5].
+
+    Where no attempt fits, the image stays whole.
+    """
+    *box, fits = draw_boxes(uniforms[:, 1:], config.scale, config.ratio, side, proper=True)
+    return torch.stack([*box, (fits & (uniforms[:, 0] < config.probability)).float()], 1)
+
+
+def erase(batch: Tensor, decisions: Tensor) -> Tensor:
+    """RandomErasing with value 0 on normalised images."""
     height, width_ = batch.shape[-2:]
-    top, tall, left, wide, fits = draw_boxes(uniforms[:, 1:], config.scale, config.ratio, (height, width_), proper=True)
+    top, tall, left, wide, chosen = decisions.unbind(1)
     y, x = torch.arange(height, device=batch.device), torch.arange(width_, device=batch.device)
     rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
     columns = (x >= left[:, None]) & (x < (left + wide)[:, None])
-    chosen = fits & (uniforms[:, 0] < config.probability)
-    erased = (rows & chosen[:, None])[:, :, None].float() * columns[:, None].float()
+    erased = (rows.float() * chosen[:, None])[:, :, None] * columns[:, None].float()
     return batch * (1 - erased)[:, None]  # a product, as filling under a mask takes a CPU many times as long

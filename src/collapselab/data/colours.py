@@ -85,11 +85,16 @@ def adjust_hue(batch: Tensor, change: Tensor) -> Tensor:
     return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
-@cache
-def _constant_on(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device)
-
-
 def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
     """The values in the dtype and on the device of `like`: brought there once, as each transfer waits for the device."""
-    return _constant_on(values, like.dtype, like.device)
+    return lasting(values, like.dtype, like.device)
+
+
+def lasting(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What `constant` gives; what compiles the functions above may take it for a constant, which lies on the device already."""
+    return _made(values, dtype, device)
+
+
+@cache
+def _made(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device)

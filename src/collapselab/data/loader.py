@@ -12,7 +12,7 @@ from torch import Tensor
 
 from collapselab.config.data import Augmentation
 from collapselab.cudagraphs import Replayed
-from collapselab.data import augment
+from collapselab.data import augment, colours
 from collapselab.data.augment import Normalisation
 from collapselab.randomness import uniforms
 
@@ -34,6 +34,7 @@ class Loader:
         labels: [N] int64, on the same device.
         augmentation: branch -> what it sees.
         seed: of the run; every draw's address begins with it.
+        compiled: whether the augmentation is compiled.
     """
 
     def __init__(
@@ -46,10 +47,14 @@ class Loader:
         seed: int,
         *,
         shuffle: bool,
+        compiled: bool = False,
     ) -> None:
         self.images, self.labels, self.augmentation, self.normalise = images, labels, augmentation, normalise
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
-        self._augment = {branch: Replayed(partial(self._view, branch)) for branch in augmentation}
+        if compiled:
+            torch.compiler.assume_constant_result(colours.lasting)  # type: ignore[no-untyped-call]
+        view = torch.compile(self._view) if compiled else self._view
+        self._augment = {branch: Replayed(partial(view, branch)) for branch in augmentation}
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -74,7 +79,9 @@ class Loader:
         return [(branch, view) for branch, entry in self.augmentation.items() for view in range(entry.views)]
 
     def _table(self, branch: str, view: int, epoch: int) -> Tensor:
-        return self._uniforms(f"augment/{branch}/{view}", augment.width(self.augmentation[branch]), epoch)
+        config = self.augmentation[branch]
+        drawn = self._uniforms(f"augment/{branch}/{view}", augment.width(config), epoch)
+        return augment.decide(drawn, config, self.images.shape[-2:])
 
     def _uniforms(self, purpose: str, columns: int, epoch: int) -> Tensor:
         return torch.from_numpy(uniforms(self.seed, purpose, epoch, len(self.images), columns)).to(self.images.device)
@@ -90,4 +97,4 @@ class Loader:
         return Batch(views, self.labels[rows], lambda purpose, columns: drawn(purpose, columns)[rows])
 
     def _view(self, branch: str, images: Tensor, table: Tensor) -> dict[str, Tensor]:
-        return {"view": augment.augment(images, table, self.augmentation[branch], self.normalise)}
+        return {"view": augment.see(images, table, self.augmentation[branch], self.normalise)}
