@@ -25,7 +25,7 @@ def cell(
 
     Args:
         name: of the study.
-        changed: settings of the regime; on a GPU it runs in bfloat16.
+        changed: settings of the regime; on a GPU it is compiled and runs in bfloat16.
     """
     study = load_study(STUDIES / f"{name}.yaml")
     pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
@@ -45,7 +45,11 @@ def cell(
     study = study.model_copy(
         update={
             "training": study.training.model_copy(
-                update={"snapshots": snapshots, "autocast": "bfloat16" if device == "cuda" else None}
+                update={
+                    "snapshots": snapshots,
+                    "autocast": "bfloat16" if device == "cuda" else None,
+                    "compile": device == "cuda",
+                }
             ),
             "regimes": {regime: config.model_copy(update={"epochs": epochs})},
         }

@@ -12,6 +12,7 @@ import torch
 
 from collapselab import cudagraphs
 from collapselab.config.study import Study, load_study
+from collapselab.config.training import Backbone, ViT
 from collapselab.cudagraphs import WARM_UP, Replayed
 from collapselab.data.augment import Normalisation, augment, width
 from collapselab.data.dataset import Manifest, Split
@@ -42,6 +43,11 @@ def exact() -> Iterator[None]:
     torch.backends.cudnn.allow_tf32 = before
 
 
+def undropped(backbone: Backbone) -> Backbone:
+    """Without dropout: a compiled step draws its own masks."""
+    return backbone.model_copy(update={"dropout": 0.0}) if isinstance(backbone, ViT) else backbone
+
+
 def trained(
     study: Study,
     regime: str,
@@ -51,6 +57,7 @@ def trained(
     *,
     device: str = "cuda",
     autocast: str | None = None,
+    compiled: bool = False,
     **also: Any,
 ) -> dict[str, np.ndarray]:
     """The history's columns of ten steps; `also`: run_cell's own arguments."""
@@ -60,7 +67,9 @@ def trained(
     config = study.regimes[regime].model_copy(update={"epochs": 2, "batch_size": 32})
     study = study.model_copy(
         update={
-            "training": study.training.model_copy(update={"snapshots": snapshots, "autocast": autocast}),
+            "training": study.training.model_copy(
+                update={"snapshots": snapshots, "autocast": autocast, "compile": compiled}
+            ),
             "regimes": {regime: config},
         }
     )
@@ -82,6 +91,21 @@ def test_replayed_steps_are_the_steps(
         first = slice(WARM_UP + 2)  # two replays; then what rounding differs by grows from step to step
         np.testing.assert_allclose(replayed[name][first], values[first], rtol=2e-3, atol=1e-4, err_msg=name)
         np.testing.assert_allclose(replayed[name], values, rtol=5e-2, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("method", sorted(regimes()))
+def test_compiled_steps_are_the_steps(
+    method: str, splits: dict[str, Split], manifest: Manifest, tmp_path: Path
+) -> None:
+    study, regime = regimes()[method]
+    study = study.model_copy(update={"backbones": {name: undropped(one) for name, one in study.backbones.items()}})
+    compiled = trained(study, regime, splits, manifest, tmp_path / "compiled", compiled=True)
+    plain = trained(study, regime, splits, manifest, tmp_path / "plain")
+    assert compiled.keys() == plain.keys() and len(plain["step"]) == 10
+    for name, values in plain.items():
+        # A pixel whose place lies between two others may be read from either.
+        np.testing.assert_allclose(compiled[name][:3], values[:3], rtol=2e-2, atol=2e-3, err_msg=name)
+        np.testing.assert_allclose(compiled[name], values, rtol=1e-1, atol=1e-2, err_msg=name)
 
 
 @pytest.mark.parametrize("method", ["simsiam", "simclr", "vicreg", "supervised"])

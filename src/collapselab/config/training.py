@@ -178,6 +178,10 @@ class Training(Strict):
         None,
         description="what the networks compute in where it is safe, for GPUs; losses and evaluation stay in float32",
     )
+    compile: bool = Field(
+        False,
+        description="torch.compile networks, losses and augmentation, on CUDA alone: a minute at the start; needs a C compiler",
+    )
     threads: int = Field(
         1, ge=0, description="CPU threads of one cell, 0 for all; results are byte-identical only for the same count"
     )

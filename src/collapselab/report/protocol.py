@@ -25,6 +25,7 @@ def training(configs: Sequence[Mapping[str, Any]]) -> str:
     places = dict.fromkeys(
         f"{one['device']} with {one['threads']} thread{'s' if one['threads'] != 1 else ''}"
         + (f", networks in {one['autocast']}" if one.get("autocast") else "")
+        + (", steps compiled" if one.get("compile") else "")
         for one in sorted(configs, key=lambda one: (one["device"], one["threads"]))
     )
     kept = "Bytes are the same for the same kind of processor, threads and library versions"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from collapselab.data.loader import Loader
 from collapselab.errors import UserError
 from collapselab.files import save_arrays, write_json
 from collapselab.methods import METHODS, build
-from collapselab.methods.base import Method
+from collapselab.methods.base import Method, Views
 from collapselab.randomness import torch_seed
 from collapselab.training.checkpoints import Checkpoint, Checkpoints
 from collapselab.training.history import History
-from collapselab.training.loop import NotFinite, Trainer
+from collapselab.training.loop import Losses, NotFinite, Trainer, losses_of
 from collapselab.training.recorder import Recorder
 from collapselab.training.replay import write_step
 from collapselab.training.snapshots import calibrate_batch_norm, due, make_probe
@@ -86,7 +87,12 @@ class Cell:
             "representation": method.representation,
             "loss_layers": list(method.loss_layers),
             "supervised": method.supervised,
-        } | ({"autocast": study.training.autocast} if study.training.autocast else {})
+        } | {key: value for key, value in self.on_gpus().items() if value}
+
+    def on_gpus(self) -> dict[str, Any]:
+        """What is asked of GPUs, named only where it is."""
+        training = self.study.training
+        return {"autocast": training.autocast, "compile": training.compile and self.device.type == "cuda"}
 
     def shapes(self, manifest: Manifest, sources: Mapping[str, str]) -> dict[str, Any]:
         """Everything that decides the run's bytes: a checkpoint may be picked up only where all of it is the same.
@@ -148,8 +154,8 @@ def run_cell(
         calibrate_batch_norm(method, images["train"], normalise)
         recorder.features("initial", step=0)
     with History(out / "history.csv", found.history if found else b"") as history:
-        autocast = getattr(torch, cell.study.training.autocast) if cell.study.training.autocast else None
-        trainer = Trainer(config, cell.seed, method, loader, history, recorder.snapshot, advance, autocast, checkpoints)
+        losses = _losses(cell)
+        trainer = Trainer(config, cell.seed, method, loader, history, recorder.snapshot, advance, losses, checkpoints)
         try:
             trainer.run(found)
         except NotFinite as error:
@@ -170,7 +176,24 @@ def _build(
     method = method.to(cell.device)
     labels = torch.from_numpy(train.labels).to(cell.device)
     augmentation = study.augmentations[config.augmentation]
-    return method, Loader(images, labels, augmentation, normalise, config.batch_size, cell.seed, shuffle=config.shuffle)
+    loader = Loader(
+        images,
+        labels,
+        augmentation,
+        normalise,
+        config.batch_size,
+        cell.seed,
+        shuffle=config.shuffle,
+        compiled=cell.on_gpus()["compile"],
+    )
+    return method, loader
+
+
+def _losses(cell: Cell) -> Callable[[Method, Views], Losses]:
+    """What the cell's steps minimise: in the study's precision, and compiled where it asks for that."""
+    on_gpus = cell.on_gpus()
+    compute = torch.compile(losses_of) if on_gpus["compile"] else losses_of
+    return partial(compute, autocast=getattr(torch, on_gpus["autocast"]) if on_gpus["autocast"] else None)
 
 
 def _broken(

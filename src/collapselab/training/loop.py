@@ -22,6 +22,8 @@ from collapselab.training.interruption import Interrupted, listening
 from collapselab.training.optimisers import build_optimiser, set_rate
 from collapselab.training.schedules import learning_rate
 
+Losses = dict[str, Tensor]
+
 
 class NotFinite(Exception):
     """The loss is NaN or infinite; `views` is what the step that gave it saw, the method's state is what it began with."""
@@ -38,7 +40,7 @@ class Trainer:
     Attributes:
         record: called with (step, epoch, gradients) at step 0 and after each step; writes the snapshots that are due.
         advance: called with (step, steps) after each step, for progress.
-        autocast: what the networks compute in where it is safe; None leaves them in float32. Losses are float32 always.
+        losses: the loss and its terms of a method's views, as `losses_of` gives them.
         checkpoints: where the state is saved at each epoch's end and every few seconds; None keeps none.
     """
 
@@ -49,7 +51,7 @@ class Trainer:
     history: History
     record: Callable[[int, int, GradientStatistics], None]
     advance: Callable[[int, int], None]
-    autocast: torch.dtype | None = None
+    losses: Callable[[Method, Views], Losses]
     checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:
@@ -110,10 +112,10 @@ class Trainer:
             self._update(rate)
         return values
 
-    def _differentiate(self, views: Views) -> dict[str, Tensor]:
+    def _differentiate(self, views: Views) -> Losses:
         """The loss and its terms, without gradient; the loss's lies at the parameters."""
         self.optimiser.zero_grad(set_to_none=True)
-        losses = losses_of(self.method, views, self.autocast)
+        losses = self.losses(self.method, views)
         torch.autograd.backward(losses["loss"])
         return {name: value.detach() for name, value in losses.items()}
 
@@ -150,7 +152,7 @@ def begin(method: Method, seed: int, step: int) -> None:
         method.train()
 
 
-def losses_of(method: Method, views: Views, autocast: torch.dtype | None = None) -> dict[str, Tensor]:
+def losses_of(method: Method, views: Views, autocast: torch.dtype | None = None) -> Losses:
     """The loss and its terms, with gradient, in the mode that the method is in; only the networks run in `autocast`."""
     with torch.autocast(views.labels.device.type, autocast, enabled=autocast is not None):
         outputs = method(views)
