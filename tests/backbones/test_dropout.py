@@ -150,6 +150,19 @@ def test_masks_do_not_depend_on_the_number_of_threads() -> None:
     assert torch.equal(*masks)
 
 
+@pytest.mark.parametrize("flush", [True, False])
+def test_threads_flush_denormals_as_the_one_that_calls(flush: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dropout, "PART", 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    torch.manual_seed(0)
+    try:
+        torch.set_flush_denormal(flush)
+        out = trained(0.1)(torch.full((SIDE, 40), 1e-39)).view(torch.int32)
+    finally:
+        torch.set_flush_denormal(False)
+    assert float((out == 0).double().mean()) == pytest.approx(1.0 if flush else 0.1, abs=0.01)
+
+
 def test_bfloat16_is_left_to_torch() -> None:
     torch.manual_seed(0)
     out = trained(0.5)(torch.ones(SIDE, dtype=torch.bfloat16))

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 LEVELS = 1 << 16  # values of 16 random bits: rates are multiples of 1 / LEVELS
-PART = (
-    1 << 18
-)  # values drawn and multiplied at a time, whole words of four: they stay in a core's cache between the passes
+# Values drawn and multiplied at a time: they stay in a core's cache from one pass to the next. A multiple of a word's four.
+PART = 1 << 18
 
 Draw = Callable[[NDArray[np.bool_]], Callable[[], object]]
 
@@ -46,7 +45,7 @@ class Dropout(nn.Module):
         return dropped
 
     def extra_repr(self) -> str:
-        return f"rate={self.rate}"
+        return f"rate={self.rate}, inplace={self.inplace}"
 
 
 class _Dropout(torch.autograd.Function):
@@ -100,12 +99,21 @@ def _mask(x: Tensor, keep: Tensor, scale: float, out: Tensor, draw: Draw | None 
             np.multiply(values[part], scale, out=result[part])
             np.multiply(result[part], kept[part], out=result[part])
 
+    def help_out(flush: bool) -> None:
+        torch.set_flush_denormal(flush)  # of this thread: parts must not depend on whose they are
+        work()
+
     helpers = min(torch.get_num_threads(), -(-x.numel() // PART)) - 1
-    helping = [_threads(helpers).submit(work) for _ in range(helpers)]
+    helping = [_threads(helpers).submit(help_out, _flushes()) for _ in range(helpers)]
     work()
     for one in helping:
         one.result()
     return out
+
+
+def _flushes() -> bool:
+    """Whether this thread takes denormals for zero, which torch sets but doesn't tell."""
+    return not np.multiply(np.float32(1e-39), np.ones(1, np.float32))[0]
 
 
 @cache
