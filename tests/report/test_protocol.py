@@ -13,6 +13,8 @@ def test_bytes_are_promised_on_cpus_alone() -> None:
     assert training([there, here]) == (
         "Training on cpu with 1 thread and cuda with 2 threads, networks in bfloat16. Bytes are promised on CPUs alone."
     )
+    compiled = there | {"compile": True}
+    assert training([compiled]).startswith("Training on cuda with 2 threads, networks in bfloat16, steps compiled.")
 
 
 def test_a_budget_counts_steps_and_images() -> None:

@@ -199,6 +199,15 @@ def test_a_cell_gives_the_same_bytes_twice(
     assert other["weights.safetensors"] != first["weights.safetensors"]
 
 
+def test_cells_on_a_cpu_are_not_compiled(study: Study, manifest: Manifest) -> None:
+    asked = study.model_copy(update={"training": study.training.model_copy(update={"compile": True})})
+    normalise = Normalisation.of(manifest.mean, manifest.std)
+    for device, named in (("cpu", False), ("cuda", True)):
+        there = Cell(asked, "simsiam", 0, torch.device(device)).describe(manifest, normalise)
+        plain = Cell(study, "simsiam", 0, torch.device(device)).describe(manifest, normalise)
+        assert there == plain | ({"compile": True} if named else {})
+
+
 def test_autocast_runs_the_networks_in_half_the_bits_and_is_named_where_it_is_on(
     study: Study, splits: dict[str, Split], manifest: Manifest, tmp_path: Path
 ) -> None:

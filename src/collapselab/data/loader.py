@@ -51,9 +51,10 @@ class Loader:
     ) -> None:
         self.images, self.labels, self.augmentation, self.normalise = images, labels, augmentation, normalise
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        view = self._view
         if compiled:
             torch.compiler.assume_constant_result(colours.lasting)  # type: ignore[no-untyped-call]
-        view = torch.compile(self._view) if compiled else self._view
+            view = torch.compile(view)
         self._augment = {branch: Replayed(partial(view, branch)) for branch in augmentation}
 
     def __len__(self) -> int:

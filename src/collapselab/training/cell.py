@@ -87,12 +87,13 @@ class Cell:
             "representation": method.representation,
             "loss_layers": list(method.loss_layers),
             "supervised": method.supervised,
-        } | {key: value for key, value in self.on_gpus().items() if value}
+            **({"autocast": study.training.autocast} if study.training.autocast else {}),
+            **({"compile": True} if self.compiled else {}),
+        }
 
-    def on_gpus(self) -> dict[str, Any]:
-        """What is asked of GPUs, named only where it is."""
-        training = self.study.training
-        return {"autocast": training.autocast, "compile": training.compile and self.device.type == "cuda"}
+    @property
+    def compiled(self) -> bool:
+        return self.study.training.compile and self.device.type == "cuda"
 
     def shapes(self, manifest: Manifest, sources: Mapping[str, str]) -> dict[str, Any]:
         """Everything that decides the run's bytes: a checkpoint may be picked up only where all of it is the same.
@@ -184,16 +185,16 @@ def _build(
         config.batch_size,
         cell.seed,
         shuffle=config.shuffle,
-        compiled=cell.on_gpus()["compile"],
+        compiled=cell.compiled,
     )
     return method, loader
 
 
 def _losses(cell: Cell) -> Callable[[Method, Views], Losses]:
     """What the cell's steps minimise: in the study's precision, and compiled where it asks for that."""
-    on_gpus = cell.on_gpus()
-    compute = torch.compile(losses_of) if on_gpus["compile"] else losses_of
-    return partial(compute, autocast=getattr(torch, on_gpus["autocast"]) if on_gpus["autocast"] else None)
+    compute = torch.compile(losses_of) if cell.compiled else losses_of
+    autocast = cell.study.training.autocast
+    return partial(compute, autocast=getattr(torch, autocast) if autocast else None)
 
 
 def _broken(
