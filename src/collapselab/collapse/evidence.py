@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr
 
 from collapselab.collapse.statistics.clustering import Clustering, ward
-from collapselab.collapse.statistics.moments import Float, Groups, Moments, blocks, unit_rows
+from collapselab.collapse.statistics.moments import Float, Groups, Moments, unit_rows
+from collapselab.collapse.statistics.softmax import checked_entropies
+from collapselab.collapse.statistics.spacing import spacing
 from collapselab.collapse.statistics.spectrum import Spectrum
 from collapselab.collapse.token_sums import TokenSums
 from collapselab.errors import UserError
@@ -80,7 +81,7 @@ class Evidence:
                 f"labels must be one for each of the {len(self.sample)} images, not {list(self.labels.shape)}"
             )
         if self.probabilities is not None and self.entropies is None:
-            object.__setattr__(self, "entropies", _entropies(self.probabilities))
+            object.__setattr__(self, "entropies", checked_entropies(self.probabilities))
         if self.teacher is not None and (self.probabilities is None or self.teacher.shape != self.probabilities.shape):
             raise UserError("the teacher's probabilities must be of the same images and prototypes as the layer's own")
         for gradients in (self.gradient_norms, self.gradient_snrs):
@@ -144,7 +145,7 @@ class Evidence:
     @cached_property
     def epsilon(self) -> float:
         """Relative spacing of the values that are really there: float32 features that were bfloat16 once say so."""
-        return _epsilon(self.rows)
+        return spacing(self.rows)
 
     @cached_property
     def resolution(self) -> float:
@@ -265,38 +266,3 @@ def _choice(count: int, most: int) -> NDArray[np.int64]:
     if count <= most:
         return np.arange(count)
     return np.sort(address(0, "chosen images", count).choice(count, most, replace=False))
-
-
-def _entropies(probabilities: NDArray[Any]) -> Float:
-    """[P] of [P, K], read in blocks. Raises UserError where rows are no distributions."""
-    if probabilities.ndim != 2 or probabilities.shape[1] < 2 or len(probabilities) < 2:
-        raise UserError(
-            f"probabilities must be [images, prototypes] with two or more of each, not {list(probabilities.shape)}"
-        )
-    found = []
-    for p in blocks(probabilities):
-        sums = p.sum(1)
-        # Half precision rounds each of K values: the sum of a row may be off by more than a percent.
-        if p.min() < -1e-6 or np.abs(sums - 1).max() > 0.02:
-            raise UserError(
-                f"rows of the probabilities sum to {sums.min():.4g} to {sums.max():.4g}, the smallest value is {p.min():.2g}: "
-                "save the softmax's output, not its input"
-            )
-        found.append(entr(p.clip(min=0) / sums[:, None]).sum(1))
-    return np.concatenate(found)
-
-
-def _epsilon(values: Float) -> float:
-    """The coarsest floating-point type that holds all `values` exactly, by its relative spacing."""
-    with np.errstate(over="ignore", under="ignore"):
-        stored = values.astype(np.float32)
-    if not np.array_equal(stored, values):
-        return float(np.finfo(np.float64).eps)
-    if np.array_equal(stored, np.rint(stored)):  # counts fit into any type, and say nothing about it
-        return float(np.finfo(np.float32).eps)
-    kept = stored.view(np.uint32)
-    if not (kept & np.uint32(0xFFFF)).any():
-        return 2.0**-7  # bfloat16
-    with np.errstate(over="ignore"):
-        half = stored.astype(np.float16).astype(np.float32)
-    return 2.0**-10 if np.array_equal(half, stored) else float(np.finfo(np.float32).eps)

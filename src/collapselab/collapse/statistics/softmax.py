@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from collapselab.collapse.statistics.moments import Float, blocks
+from collapselab.errors import UserError
 
 
 def distributions(probabilities: NDArray[Any]) -> Iterator[Float]:
@@ -30,6 +31,25 @@ def entropy(p: Float) -> Float:
 def entropies(probabilities: NDArray[Any]) -> Float:
     """h of each row, [P]."""
     return np.concatenate([entropy(p) for p in distributions(probabilities)])
+
+
+def checked_entropies(probabilities: NDArray[Any]) -> Float:
+    """h of each row, [P], of rows that the user gives. Raises UserError where rows are no distributions."""
+    if probabilities.ndim != 2 or probabilities.shape[1] < 2 or len(probabilities) < 2:
+        raise UserError(
+            f"probabilities must be [images, prototypes] with two or more of each, not {list(probabilities.shape)}"
+        )
+    found = []
+    for p in blocks(probabilities):
+        sums = p.sum(1)
+        # Half precision rounds each of K values: the sum of a row may be off by more than a percent.
+        if p.min() < -1e-6 or np.abs(sums - 1).max() > 0.02:
+            raise UserError(
+                f"rows of the probabilities sum to {sums.min():.4g} to {sums.max():.4g}, the smallest value is {p.min():.2g}: "
+                "save the softmax's output, not its input"
+            )
+        found.append(entropy(p.clip(min=0) / sums[:, None]))
+    return np.concatenate(found)
 
 
 def marginal(probabilities: NDArray[Any]) -> Float:
