@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from statistics import median
 
 import torch
-from bench.speed.measure import PAIRS, Part, Result
-from bench.speed.pretrain import IMAGES, Side, products
+from bench.speed.measure import PAIRS, Part, Result, Side
+from bench.speed.pretrain import IMAGES, products
 
 from collapselab.errors import UserError
 
@@ -16,20 +16,17 @@ STEPS = 30  # of a turn
 
 
 def compare(regime: str, pairs: int) -> Part:
-    sides = [Side("bench.speed.gpu_worker", side, regime, str(STEPS)) for side in ("peer", "ours")]
-    try:
-        for side in sides:
-            side.ask()  # loads, chooses kernels, records
-        theirs, own = zip(*([side.ask() for side in sides] for _ in range(pairs)), strict=True)
-        rate = sides[1].ask("gemm")
-    finally:
-        for side in sides:
-            side.close()
+    theirs, ours = (Side("bench.speed.gpu_worker", side, regime, str(STEPS)) for side in ("peer", "ours"))
+    with theirs, ours:
+        theirs.ask(), ours.ask()  # loads, chooses kernels, records
+        turns = [(theirs.ask(), ours.ask()) for _ in range(pairs)]
+        rate = ours.ask("gemm")
     images = BATCHES[regime]
-    beside = {"images_per_s": images / median(own), "peer_images_per_s": images / median(theirs)}
+    took, own = [first for first, _ in turns], [second for _, second in turns]
+    beside = {"images_per_s": images / median(own), "peer_images_per_s": images / median(took)}
     if regime != "simsiam":
         beside["ours_gemm_share"] = products(regime) / median(own) / rate
-    return Part(list(theirs), list(own), beside)
+    return Part(took, own, beside)
 
 
 def measure(pairs: int = PAIRS) -> Result:

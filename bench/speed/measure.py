@@ -65,6 +65,30 @@ class Result:
         }
 
 
+class Side:
+    """A worker in a process of its own, which takes a step when it is told to; a context, at whose end it is gone."""
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", module, *arguments]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def ask(self, what: str = "step") -> float:
+        """Seconds of the next step, or the product rate for `gemm`."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
 def in_turns(theirs: Callable[[], object], ours: Callable[[], object], pairs: int) -> Part:
     """Times of both, called in turns after one call each that is not counted."""
     theirs(), ours()

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from statistics import median
 
-from bench.speed.measure import PAIRS, Part, Result
+from bench.speed.measure import PAIRS, Part, Result, Side
 
-ROOT = Path(__file__).parents[2]
 IMAGES = 128
 PATCHES, WIDTH, DEPTH, MLP, HEAD = 64, 256, 6, 1024, (2048, 2048, 128)
-
-
-class Side:
-    """A worker that steps when it is told to."""
-
-    def __init__(self, module: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", module, *arguments]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-
-    def ask(self, what: str = "step") -> float:
-        """Seconds of the next step, or the product rate for `gemm`."""
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(f"{what}\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 def products(regime: str) -> float:
@@ -47,7 +22,7 @@ def products(regime: str) -> float:
 
 def compare(regime: str, denormals: str, pairs: int) -> Part:
     peer, ours = (Side("bench.speed.worker", side, regime, denormals) for side in ("peer", "ours"))
-    try:
+    with peer, ours:
         for side in (peer, ours):
             for _ in range(2):  # the first loads, the second fills the memory that later ones use again
                 side.ask()
@@ -56,9 +31,6 @@ def compare(regime: str, denormals: str, pairs: int) -> Part:
             theirs.append(peer.ask())
             own.append(ours.ask())
             rates.append((peer.ask("gemm"), ours.ask("gemm")))
-    finally:
-        peer.close()
-        ours.close()
     work = products(regime)
     shares = {
         "peer_gemm_share": median(work / took / rate for took, (rate, _) in zip(theirs, rates, strict=True)),

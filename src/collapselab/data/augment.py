@@ -195,16 +195,15 @@ def interpolation(position: Tensor, size: int) -> Tensor:
 
 
 def rotate(batch: Tensor, uniforms: Tensor, degrees: float) -> Tensor:
-    """RandomRotation about the centre, nearest pixel, black outside, as torchvision's default."""
-    height, width_ = batch.shape[-2:]
+    """RandomRotation of square images about their centre, nearest pixel, black outside, as torchvision's default."""
+    side = batch.shape[-1]
     angle = torch.deg2rad((2 * uniforms[:, 0] - 1) * degrees)
     # Pixel centres x + iy from the middle, in half pixels. y points down, so a product with exp(i angle) is the inverse of a turn
-    # counter-clockwise as seen: from output pixels to input pixels.
-    x, y = (2.0 * torch.arange(side, device=batch.device) + 1 - side for side in (width_, height))
-    pixels = torch.complex(x.expand(height, width_), y[:, None].expand(height, width_))
-    source = torch.view_as_real(torch.polar(torch.ones_like(angle), angle)[:, None, None] * pixels)
-    source[..., 0] /= width_  # grid_sample's units: half a side
-    source[..., 1] /= height
+    # counter-clockwise as seen: from output pixels to input pixels, here in grid_sample's units of half a side.
+    line = 2.0 * torch.arange(side, device=batch.device) + 1 - side
+    pixels = torch.complex(line.expand(side, side), line[:, None].expand(side, side))
+    turn = torch.polar(torch.full_like(angle, 1 / side), angle)
+    source = torch.view_as_real(turn[:, None, None] * pixels)
     return grid_sample(batch, source, mode="nearest", padding_mode="zeros", align_corners=False)
 
 

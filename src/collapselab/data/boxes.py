@@ -38,10 +38,10 @@ def draw_boxes(
     limit = (side[0] - 1, side[1] - 1) if proper else side
     fits = (first >= 1) & (second >= 1) & (first <= limit[0]) & (second <= limit[1])
     chosen = fits.int().argmax(1, keepdim=True)  # the first that fits, 0 where none does
-    first, second = first.gather(1, chosen)[:, 0], second.gather(1, chosen)[:, 0]
+    first, second, fits = (each.gather(1, chosen)[:, 0] for each in (first, second, fits))
     start_first = torch.floor(place[:, 0] * (side[0] - first + 1))
     start_second = torch.floor(place[:, 1] * (side[1] - second + 1))
-    return start_first, first, start_second, second, fits.any(1)
+    return start_first, first, start_second, second, fits
 
 
 def crop_boxes(uniforms: Tensor, crop: Crop, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
