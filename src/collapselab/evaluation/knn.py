@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,16 @@ def predict(bank: NDArray[Any], labels: NDArray[np.int64], queries: NDArray[Any]
     threads = torch.get_num_threads()
     block = block_of(len(keys), threads)
 
+    # Each product writes where one before it did: the system would have to clear new pages for it.
+    memory: SimpleQueue[NDArray[np.float32]] = SimpleQueue()
+    for _ in range(threads):
+        memory.put(np.empty((block, len(keys)), np.float32))
+
     def vote(start: int) -> None:
+        part, out = asked[start : start + block], memory.get()
         # A product of NumPy's: on some CPUs a third faster than torch's.
-        similarity, near = nearest(torch.from_numpy(asked[start : start + block] @ keys.T), k)
+        similarity, near = nearest(torch.from_numpy(np.matmul(part, keys.T, out=out[: len(part)])), k)
+        memory.put(out)
         # exp((s - 1) / T) is exp(s / T) times a constant: the same winner, no overflow at small T.
         weights = torch.exp((similarity - 1) / config.temperature)
         votes[start : start + block].scatter_add_(1, classes[near], weights)
@@ -99,17 +107,17 @@ def nearest(similarity: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tenso
     return found, places
 
 
-def _largest(similarity: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _largest(similarity: torch.Tensor, count: int, *, in_order: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
     """`topk` of each row, in a third of its time where rows are long: they lie in as many groups with the largest maxima."""
     length = similarity.shape[1]
     if length < 2 * GROUP * count:
-        return similarity.topk(count)
+        return similarity.topk(count, sorted=in_order)
     groups = length // GROUP  # group i is the columns i, i + groups, ...: read line by line
     heads = similarity[:, : GROUP * groups].view(len(similarity), GROUP, groups).amax(1)
-    best = _largest(heads, count)[1]
+    best = _largest(heads, count, in_order=False)[1]
     places = (best[:, None] + groups * torch.arange(GROUP)[:, None]).flatten(1)
     places = torch.cat([places, torch.arange(GROUP * groups, length).expand(len(places), -1)], 1)
-    values, at = similarity.gather(1, places).topk(count)
+    values, at = similarity.gather(1, places).topk(count, sorted=in_order)
     return values, places.gather(1, at)
 
 
