@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from collapselab.backbones import linear
+from collapselab.backbones.dropout import Dropout
 from collapselab.backbones.linear import Linear
 
 SHAPES = [(7, 5), (3, 11, 5), (2, 3, 4, 5), (1, 5), (0, 5)]
@@ -53,6 +54,20 @@ def test_weight_gradients_of_many_threads_are_those_of_one(
         found.append(ours.weight.grad)
     torch.testing.assert_close(found[0], upstream.t() @ x)
     torch.testing.assert_close(*found)
+
+
+def test_what_follows_may_write_into_the_output() -> None:
+    def step(inplace: bool) -> list[Tensor]:
+        torch.manual_seed(1)
+        layer, _ = pair(5, 6)
+        x = torch.randn(3, 11, 5, requires_grad=True)
+        out = Dropout(0.5, inplace=inplace)(layer(x))
+        (out**2).sum().backward()
+        assert x.grad is not None and layer.weight.grad is not None
+        return [out, x.grad, layer.weight.grad]
+
+    for ours, expected in zip(step(inplace=True), step(inplace=False), strict=True):
+        assert torch.equal(ours, expected)
 
 
 def test_sizes_of_the_founding_network() -> None:

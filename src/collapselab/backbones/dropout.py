@@ -26,7 +26,7 @@ class Dropout(nn.Module):
 
     The rate is `rate` rounded to 1 / 65,536, and kept values are divided by exactly the share that is kept, so the mean is
     unbiased. Identity in eval mode and, without a draw, at rate 0. `inplace` writes over inputs that lie in one piece, on a CPU:
-    for inputs that nothing else reads, a GELU's output but not a ReLU's.
+    for inputs that nothing else reads, a GELU's or a Linear's output but not a ReLU's.
     """
 
     def __init__(self, rate: float, *, inplace: bool = False) -> None:

@@ -50,7 +50,9 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _multiply(x, weight, bias)
+        out = _multiply(x, weight, bias)
+        # A tensor of its own on the same memory: oneDNN's is a view, into which a dropout could not write.
+        return x.new_empty(0).set_(out.untyped_storage(), out.storage_offset(), out.shape, out.stride())
 
     @staticmethod
     @once_differentiable
@@ -58,9 +60,11 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         rows = grads[0].flatten(0, -2)
         to_x, to_weight, to_bias = ctx.needs_input_grad
+        # First, so that its turned copy of a side is gone when memory for the inputs' gradient is needed.
+        weights = _outer(rows, x.flatten(0, -2)) if to_weight else None
         return (
             _multiply(grads[0], weight.t()) if to_x else None,
-            _outer(rows, x.flatten(0, -2)) if to_weight else None,
+            weights,
             rows.sum(0) if to_bias else None,
         )
 

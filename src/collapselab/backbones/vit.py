@@ -26,7 +26,7 @@ class Block(nn.Module):
             nn.GELU(),
             Dropout(config.dropout, inplace=True),
             Linear(config.mlp, config.width),
-            Dropout(config.dropout),
+            Dropout(config.dropout, inplace=True),
         )
 
     def forward(self, x: Tensor) -> Tensor:

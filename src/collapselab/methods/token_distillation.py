@@ -162,10 +162,10 @@ class TokenHead(nn.Sequential):
         first, second, prototypes = widths
         super().__init__(
             Linear(width, first),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             Dropout(dropout),
             Linear(first, second),
-            Dropout(dropout),
+            Dropout(dropout, inplace=True),
             Linear(second, prototypes),
         )
 
