@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PAIRS = 5
+PAIRS = 7
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,12 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def in_own_process(module: str, *arguments: str) -> dict[str, float]:
+def in_own_process(module: str, *arguments: str, **environment: str) -> dict[str, float]:
     """What `python -m module` prints as lines of NAME=VALUE: no memory, threads or caches of this process touch it."""
     command = [sys.executable, "-m", module, *arguments]
-    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    answer = subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     return {name: float(value) for name, value in (line.split("=") for line in answer.stdout.splitlines())}
 
 

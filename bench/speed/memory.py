@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 
 import torch
 from bench.speed.measure import in_own_process, peak
 from torch import Tensor
 
+from collapselab.pipeline import ALLOCATION
+
 IMAGES = 50_000
-STEPS = 3
+STEPS = 5
 MIB = 2**20
 
 
 def measure(regime: str = "both") -> dict[str, float]:
     """MiB of a process of its own that takes a few steps on 50,000 images: `peak` above its libraries' own, and the parts."""
-    return in_own_process("bench.speed.memory", regime)
+    parts, whole = (in_own_process("bench.speed.memory", regime, what, **ALLOCATION) for what in ("parts", "peak"))
+    return parts | whole
 
 
-def _run(regime: str) -> None:
+def _run(regime: str, what: str) -> None:
+    """`parts`: of one step, which is watched. `peak`: of a few that are left alone, as watching moves what lies in memory."""
     from bench.speed.ours import cell
     from bench.speed.worker import images
 
     from collapselab.data.augment import Normalisation
     from collapselab.data.loader import Loader
     from collapselab.methods import build
+    from collapselab.training.loop import losses_of
     from collapselab.training.optimisers import build_optimiser
     from collapselab.training.process import prepare
 
@@ -55,17 +61,17 @@ def _run(regime: str) -> None:
         saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    for step, batch in enumerate(loader.epoch(0)):
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss = method.loss(method(method.views(batch)))["loss"]
+    watch = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    for _, batch in zip(range(STEPS if what == "peak" else 1), loader.epoch(0), strict=False):
         optimiser.zero_grad(set_to_none=True)
+        with watch if what == "parts" else nullcontext():
+            loss = losses_of(method, method.views(batch))["loss"]
         loss.backward()
         optimiser.step()
-        if step == 0:
-            weights = {parameter.untyped_storage().data_ptr() for parameter in method.parameters()}
-            activations = sum(size for place, size in saved.items() if place not in weights)
-        if step == STEPS:
-            break
+    if what == "peak":
+        print(f"peak={(peak() - libraries) / MIB}")
+        return
+    weights = {parameter.untyped_storage().data_ptr() for parameter in method.parameters()}
     model = sum(parameter.nbytes for parameter in method.parameters())
     state = sum(
         value.nbytes for entry in optimiser.state.values() for value in entry.values() if torch.is_tensor(value)
@@ -75,12 +81,11 @@ def _run(regime: str) -> None:
         "model": model,
         "gradients": gradients,
         "optimiser": state,
-        "activations": activations,
+        "activations": sum(size for place, size in saved.items() if place not in weights),
         "data": held.nbytes,
     }
     print(*(f"{name}={size / MIB}" for name, size in parts.items()), sep="\n")
-    print(f"peak={(peak() - libraries) / MIB}")
 
 
 if __name__ == "__main__":
-    _run(sys.argv[1])
+    _run(*sys.argv[1:])

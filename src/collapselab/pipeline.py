@@ -25,6 +25,9 @@ from collapselab.errors import UserError
 from collapselab.training.workspace import in_progress
 
 STAGE = "pretrain@"
+# For the stages: glibc without its caches of small freed blocks, which keep large ones beside them from growing together. The
+# founding network's training takes a tenth less memory and as much time. Nothing in a running process could set it.
+ALLOCATION = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=160"}
 
 
 def dvc(*arguments: str) -> int:
@@ -120,6 +123,8 @@ def reproduce(study: Study, jobs: int) -> None:
     signal.signal(signal.SIGTERM, _end)
     # Stages are run as `python ...`: this environment's, also where it was not activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    for name, value in ALLOCATION.items():
+        os.environ.setdefault(name, value)
     remove_leftovers(study)
     _check_labels(study)
     names = stale_cells()
