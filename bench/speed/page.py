@@ -129,8 +129,8 @@ def _memory(memory: Mapping[str, Mapping[str, float]]) -> list[str]:
     lines = [
         "## Memory",
         "",
-        "The founding network on 50,000 images, MiB: the peak of a process that `collapselab repro` starts, above what its libraries",
-        "take, beside what a step has to hold. Goal: a ratio of at most 1.3.",
+        "The founding network on 50,000 images, MiB: the peak of a process as `collapselab repro` starts it, above what its",
+        "libraries take, beside what a step has to hold. Goal: a ratio of at most 1.3.",
         "",
         "| regime | peak | needed | ratio | of it |",
         "|---|---|---|---|---|",
