@@ -53,10 +53,10 @@ class _Dropout(torch.autograd.Function):
         keep = torch.empty(x.shape, dtype=torch.bool)
         ctx.save_for_backward(keep)
         ctx.level = level
-        out = torch.empty(x.shape, dtype=x.dtype)
-        if inplace and x.is_contiguous():
+        inplace = inplace and x.is_contiguous()
+        if inplace:
             ctx.mark_dirty(x)
-            out = x
+        out = x if inplace else torch.empty(x.shape, dtype=x.dtype)
         return _mask(x, keep, level, out, np.random.SFC64(int(torch.empty((), dtype=torch.int64).random_())))
 
     @staticmethod

@@ -61,9 +61,11 @@ def predict(bank: NDArray[Any], labels: NDArray[np.int64], queries: NDArray[Any]
 
     def vote(start: int) -> None:
         part, out = asked[start : start + block], memory.get()
-        # A product of NumPy's: on some CPUs a third faster than torch's.
-        similarity, near = nearest(torch.from_numpy(np.matmul(part, keys.T, out=out[: len(part)])), k)
-        memory.put(out)
+        try:
+            # A product of NumPy's: on some CPUs a third faster than torch's.
+            similarity, near = nearest(torch.from_numpy(np.matmul(part, keys.T, out=out[: len(part)])), k)
+        finally:
+            memory.put(out)
         # exp((s - 1) / T) is exp(s / T) times a constant: the same winner, no overflow at small T.
         weights = torch.exp((similarity - 1) / config.temperature)
         votes[start : start + block].scatter_add_(1, classes[near], weights)
