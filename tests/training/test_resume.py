@@ -139,10 +139,9 @@ def test_publishing_replaces_what_was_there(tmp_path: Path, monkeypatch: pytest.
 def test_the_first_signal_is_noted_and_the_second_acts() -> None:
     with listening() as signalled, pytest.raises(KeyboardInterrupt):
         assert signalled() is None
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert signalled() == signal.SIGINT
-        os.kill(os.getpid(), signal.SIGINT)
-        signal.pause()
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_signal_between_steps_saves_first(
@@ -150,7 +149,7 @@ def test_a_signal_between_steps_saves_first(
 ) -> None:
     def advance(step: int, steps: int) -> None:
         if step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     with pytest.raises(Interrupted, match="stopped after step 3 of 10 and saved") as caught:
