@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 
 import torch
 from bench.speed import peer
-from bench.speed.measure import PAIRS, Part, Result, Side, in_turns
+from bench.speed.measure import PAIRS, Part, Result, Side, asked_in_turns
 from bench.speed.ours import cell
 from bench.speed.worker import Gate, images
 from torch.utils.data import DataLoader
@@ -40,8 +41,8 @@ def measure(pairs: int = PAIRS) -> Result:
 def _compare(pairs: int, workers: int, threads: int) -> Part:
     theirs, ours = (Side("bench.speed.augment", side, str(workers), str(threads)) for side in ("peer", "ours"))
     with theirs, ours:
-        part = in_turns(theirs.ask, ours.ask, pairs)
-    return Part(part.theirs, part.ours, {"ours_ms_a_batch": 1e3 * median(part.ours) / BATCHES})
+        part = asked_in_turns(theirs.ask, ours.ask, pairs)
+    return replace(part, beside={"ours_ms_a_batch": 1e3 * median(part.ours) / BATCHES})
 
 
 def main(side: str, workers: int, threads: int) -> None:

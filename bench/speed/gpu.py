@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from statistics import median
 
 import torch
-from bench.speed.measure import PAIRS, Part, Result, Side
+from bench.speed.measure import PAIRS, Part, Result, Side, asked_in_turns
 from bench.speed.pretrain import IMAGES, products
 
 from collapselab.errors import UserError
@@ -18,15 +19,13 @@ STEPS = 30  # of a turn
 def compare(regime: str, pairs: int) -> Part:
     theirs, ours = (Side("bench.speed.gpu_worker", side, regime, str(STEPS)) for side in ("peer", "ours"))
     with theirs, ours:
-        theirs.ask(), ours.ask()  # loads, chooses kernels, records
-        turns = [(theirs.ask(), ours.ask()) for _ in range(pairs)]
+        part = asked_in_turns(theirs.ask, ours.ask, pairs)  # the first run loads, chooses kernels, records
         rate = ours.ask("gemm")
     images = BATCHES[regime]
-    took, own = [first for first, _ in turns], [second for _, second in turns]
-    beside = {"images_per_s": images / median(own), "peer_images_per_s": images / median(took)}
+    beside = {"images_per_s": images / median(part.ours), "peer_images_per_s": images / median(part.theirs)}
     if regime != "simsiam":
-        beside["ours_gemm_share"] = products(regime) / median(own) / rate
-    return Part(took, own, beside)
+        beside["ours_gemm_share"] = products(regime) / median(part.ours) / rate
+    return replace(part, beside=beside)
 
 
 def measure(pairs: int = PAIRS) -> Result:

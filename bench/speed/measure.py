@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -91,8 +92,13 @@ class Side:
 
 def in_turns(theirs: Callable[[], object], ours: Callable[[], object], pairs: int) -> Part:
     """Times of both, called in turns after one call each that is not counted."""
+    return asked_in_turns(partial(seconds, theirs), partial(seconds, ours), pairs)
+
+
+def asked_in_turns(theirs: Callable[[], float], ours: Callable[[], float], pairs: int) -> Part:
+    """The seconds that both answer, asked in turns after one answer each that is not counted."""
     theirs(), ours()
-    turns = [(seconds(theirs), seconds(ours)) for _ in range(pairs)]
+    turns = [(theirs(), ours()) for _ in range(pairs)]
     return Part([first for first, _ in turns], [second for _, second in turns])
 
 

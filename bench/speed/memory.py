@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from itertools import islice
 
 import torch
 from bench.speed.measure import in_own_process, peak
@@ -62,7 +63,7 @@ def _run(regime: str, what: str) -> None:
         return tensor
 
     watch = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-    for _, batch in zip(range(STEPS if what == "peak" else 1), loader.epoch(0), strict=False):
+    for batch in islice(loader.epoch(0), STEPS if what == "peak" else 1):
         optimiser.zero_grad(set_to_none=True)
         with watch if what == "parts" else nullcontext():
             loss = losses_of(method, method.views(batch))["loss"]
