@@ -1,4 +1,7 @@
-"""A pretraining step of the founding network against the notebook's own loop, in processes of their own that take turns."""
+"""A pretraining step of the founding network against the notebook's own loop, in processes of their own that take turns.
+
+Ours is started as `collapselab repro` starts a stage, the peer as Python is.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Iterable
 from statistics import median
 
 from bench.speed.measure import PAIRS, Part, Result, Side
+
+from collapselab.pipeline import ALLOCATION
 
 IMAGES = 128
 PATCHES, WIDTH, DEPTH, MLP, HEAD = 64, 256, 6, 1024, (2048, 2048, 128)
@@ -21,7 +26,8 @@ def products(regime: str) -> float:
 
 
 def compare(regime: str, denormals: str, pairs: int) -> Part:
-    peer, ours = (Side("bench.speed.worker", side, regime, denormals) for side in ("peer", "ours"))
+    peer = Side("bench.speed.worker", "peer", regime, denormals)
+    ours = Side("bench.speed.worker", "ours", regime, denormals, **ALLOCATION)
     with peer, ours:
         for side in (peer, ours):
             for _ in range(2):  # the first loads, the second fills the memory that later ones use again

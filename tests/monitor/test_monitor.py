@@ -127,6 +127,24 @@ def test_not_a_number_is_told_and_changes_nothing_else() -> None:
     assert "2 batches with NaN or infinity left out, the first at step 10" in monitor.report()
 
 
+@pytest.mark.parametrize(("given", "told"), [("view", "the other view"), ("logits", "the softmax")])
+def test_a_collapse_is_named_beside_an_input_that_cannot_be_read(given: str, told: str) -> None:
+    monitor = CollapseMonitor()
+    with pytest.warns(CollapseWarning) as caught:
+        for step in range(160):
+            batch = draw(step, remnant=1e-3)
+            other = batch + 0.01 * draw(step + 1000, remnant=1e-3)
+            other[0, 0] = math.inf if step >= 40 else other[0, 0]
+            monitor.update(batch, **{given: other})
+    lost = f"embedding: NaN or infinity in {told}, first at step 40: such readings do without it"
+    assert [str(warning.message) for warning in caught if "infinity" in str(warning.message)] == [
+        f"{lost}; find what made them"
+    ]
+    assert "complete" in {warned.kind for warned in monitor.warnings}
+    assert monitor.compute()["skipped"] == 0
+    assert lost in monitor.report()
+
+
 def test_not_a_number_between_two_readings_is_told_by_compute() -> None:
     monitor = CollapseMonitor()
     for step in range(5):

@@ -28,6 +28,7 @@ from collapselab.monitor.losses import Losses
 from collapselab.monitor.reading import Choice, Reading
 from collapselab.monitor.warned import Warned, tell
 
+INPUTS = {"view": "the other view", "probabilities": "the softmax"}  # by a reading's parts, as they are told
 STATES = {name: "sum" for name in averages.SUMS} | {"skipped": "sum", "skipped_from": "min", "pressure": "max"}
 
 
@@ -42,8 +43,8 @@ class CollapseMonitor(Metric):
     `compute` gives metrics under the registry's names (`collapselab explain NAME`): those of moments are averaged over a window
     of steps, each batch centred by itself, and over ranks, each image counting the same; those that compare images are of the
     latest reading, averaged over ranks. NaN stands for a value that is undefined. Beside them stand `pressure` (how near the
-    worst kind is to an alarm, 1 being one), `alarms` (kinds that some rank has named) and `skipped` (batches with NaN or
-    infinity, which change nothing else).
+    worst kind is to an alarm, 1 being one), `alarms` (kinds that some rank has named) and `skipped` (batches whose embedding
+    holds NaN or infinity, which change nothing else). A reading whose other view or softmax does is judged without it.
 
     Every `every`-th step a reading goes to the host: at most `images` images and `channels` channels of the batch. The detector
     of `collapse.timing` looks at readings alone and names a kind once it held in three of five, so the monitor must be there
@@ -121,6 +122,7 @@ class CollapseMonitor(Metric):
         self._last: Evidence | None = None
         self._values: dict[str, Value] | None = None
         self._told_skipped = False
+        self._unread: dict[str, int] = {}  # by what was given, the step of the first reading in which it was not finite
 
     def reset(self) -> None:
         """Forget everything, the marks of the detector too: for a new network, not for a new epoch."""
@@ -204,10 +206,12 @@ class CollapseMonitor(Metric):
 
     def _judge(self, taken: Reading) -> None:
         """Give a reading to the detector, and tell of what it named."""
-        evidence = taken.evidence()
+        evidence, unread = taken.evidence()
         if evidence is None:
             self._tell_skipped(taken.step)
             return
+        for name in unread:
+            self._tell_unread(INPUTS[name], taken.step)
         values = compute_all(evidence, only=reading.METRICS)
         self._first, self._last = self._first or evidence, evidence
         before = len(self._detector.alarms)
@@ -220,6 +224,14 @@ class CollapseMonitor(Metric):
         if not self._told_skipped:
             self._told_skipped = True
             tell(f"{self.layer}: NaN or infinity at step {step}: such batches are left out; find what made them")
+
+    def _tell_unread(self, given: str, step: int) -> None:
+        if given not in self._unread:
+            self._unread[given] = step
+            tell(f"{self.layer}: {self._without(given)}; find what made them")
+
+    def _without(self, given: str) -> str:
+        return f"NaN or infinity in {given}, first at step {self._unread[given]}: such readings do without it"
 
     def settle(self) -> None:
         """Judge readings that are still on their way; `compute`, `warnings` and `report` do so themselves."""
@@ -321,6 +333,7 @@ class CollapseMonitor(Metric):
                 f"{self.layer}: {int(self.skipped)} batches with NaN or infinity left out, the first at step "
                 f"{int(self.skipped_from)}"
             )
+        lines += [f"{self.layer}: {self._without(given)}" for given in self._unread]
         return "\n".join([*lines, *loss, f"{self.layer}: {self._seen()}"])
 
     def _seen(self) -> str:

@@ -66,15 +66,17 @@ class Reading:
         """Whether the copies are there already."""
         return self._arrived is None
 
-    def evidence(self) -> Evidence | None:
-        """None where a value is NaN or infinite."""
+    def evidence(self) -> tuple[Evidence | None, list[str]]:
+        """Evidence of the finite parts, None where "sample" is not; and the names of parts that hold NaN or infinity."""
         if self._arrived is not None:
             self._arrived.synchronize()
         found = {name: part.numpy() for name, part in self.parts.items()}
-        if not all(np.isfinite(part).all() for part in found.values()):
-            return None
-        views = np.stack([found["sample"], found["view"]], 1) if "view" in found else None
-        return Evidence(found["sample"], views=views, probabilities=found.get("probabilities"))
+        unread = [name for name, part in found.items() if not np.isfinite(part).all()]
+        if "sample" in unread:
+            return None, unread
+        readable = {name: part for name, part in found.items() if name not in unread}
+        views = np.stack([readable["sample"], readable["view"]], 1) if "view" in readable else None
+        return Evidence(readable["sample"], views=views, probabilities=readable.get("probabilities")), unread
 
 
 def _copied(part: Tensor) -> Tensor:
