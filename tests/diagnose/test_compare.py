@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.diagnose.conftest import Run, flat, gaussian
+from tests.diagnose.conftest import Run, flat, gaussian, snapshot
 
 from collapselab.collapse.diagnosis import diagnose
 from collapselab.diagnose.compare import compare, moved, sentences
@@ -32,6 +32,19 @@ def test_runs_are_compared_layer_by_layer_with_the_step(run: Run, runs: tuple[Pa
     assert "dimensional here, not in the reference, from step 10 on" in run(
         "diagnose", lost, "--reference", kept
     ).out.replace("\n  ", " ")
+
+
+def test_cosines_alone_are_judged_at_every_step(run: Run, tmp_path: Path) -> None:
+    """Lengths differ and directions do not: a collapse for a loss of cosines alone."""
+    ray = np.abs(gaussian(300, 1, seed=5)) @ np.ones((1, 16)) + 1e-6 * gaussian(300, 16, seed=6)
+    for name in ("lost", "kept"):
+        for step in (0, 10, 20):
+            embedding = ray if name == "lost" and step else gaussian(300, 16, seed=3)
+            layers = {"representation": gaussian(300, 24, seed=4), "embedding": embedding}
+            snapshot(tmp_path / name / "snapshots" / f"step-{step:06d}.safetensors", step, layers)
+    call = ("diagnose", tmp_path / "lost", "--reference", tmp_path / "kept", "--cosine", "--json")
+    found = run(*call).json["comparison"]["layers"]["embedding"]
+    assert "complete" in found["appeared"] and found["since"]["complete"] == {"step": 10, "after": 0}
 
 
 def test_the_chosen_layer_is_compared_with_its_own_kind(run: Run, runs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -145,6 +145,11 @@ def test_without_a_repository_a_name_is_no_backbone(
     monkeypatch.chdir(tmp_path)
     result = run("diagnose", "--weights", weights, "--backbone", "small-resnet", "--data", folder)
     assert result.code == 2 and "there is none here" in result.err
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "params.yaml").write_text("regimes: [")
+    result = run("diagnose", "--weights", weights, "--backbone", "small-resnet", "--data", folder)
+    assert result.code == 2 and "params.yaml is not valid YAML" in result.err
+    assert run("diagnose", "--weights", weights, "--backbone", RESNET_NAME, "--data", folder).code == 0
 
 
 def test_timm_that_is_missing(run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

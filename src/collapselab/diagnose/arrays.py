@@ -153,7 +153,7 @@ def _tensor(path: Path, entry: dict[str, Any], base: int) -> NDArray[Any]:
     kind, shape, start = entry["dtype"], tuple(entry["shape"]), base + entry["data_offsets"][0]
     if kind != "BF16" and kind not in _TYPES:
         # Of a type that is no use here (float8): its shape is kept for lists, its type is refused when it is chosen.
-        return np.broadcast_to(np.zeros((), dtype=f"V{1}"), shape)
+        return np.broadcast_to(np.zeros((), dtype="V1"), shape)
     stored = np.dtype("<u2" if kind == "BF16" else _TYPES[kind])
     if 0 in shape:
         return np.zeros(shape, dtype=np.float32 if kind == "BF16" else stored)

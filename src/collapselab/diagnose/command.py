@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -51,7 +51,7 @@ def run(options: Options) -> Outcome:
     subject = _subject(options)
     reference = read_reference(options.reference, options.layer) if options.reference else None
     if options.cosine:
-        subject, reference = _of_cosines(subject), reference and _of_cosines(reference)
+        subject, reference = subject.of_cosines(), reference and reference.of_cosines()
     history = options.history or subject.history
     hints = signatures(history, subject.snapshot) if history else []
     with threadpool_limits(_threads(subject)):
@@ -64,11 +64,6 @@ def run(options: Options) -> Outcome:
 
         show(outcome)
     return outcome
-
-
-def _of_cosines(subject: Subject) -> Subject:
-    start = subject.start and subject.start.of_cosines()
-    return replace(subject, snapshot=subject.snapshot.of_cosines(), start=start)
 
 
 def _threads(subject: Subject) -> int | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from collapselab.collapse.diagnosis import Diagnosis
 from collapselab.collapse.judge import judge
 from collapselab.collapse.kind import KINDS
 from collapselab.collapse.registry import Value, load_metrics
-from collapselab.collapse.snapshot import Snapshot, read_snapshot
+from collapselab.collapse.snapshot import Snapshot
 from collapselab.collapse.thresholds import Thresholds
 from collapselab.collapse.timing.onset import Onset, onset
 from collapselab.diagnose.inputs import Subject
@@ -100,17 +99,17 @@ def with_steps(comparison: Comparison, subject: Subject, reference: Subject, thr
         since: dict[str, Onset] = {}
         for side in (subject, reference):
             wanted = [kind for kind, holder in kinds.items() if holder is side]
-            since |= set_in(side.steps, layer, wanted, thresholds) if wanted else {}
+            since |= set_in(side, layer, wanted, thresholds) if wanted else {}
         layers[layer] = Change(change.appeared, change.vanished, change.unjudged, change.moved, since)
     return Comparison(layers, comparison.only_here, comparison.only_there)
 
 
-def set_in(paths: Sequence[Path], layer: str, kinds: Sequence[str], thresholds: Thresholds) -> dict[str, Onset]:
+def set_in(run: Subject, layer: str, kinds: Sequence[str], thresholds: Thresholds) -> dict[str, Onset]:
     """When each of the kinds set in at a layer of a run; one that does not hold to the end is left out."""
-    first = read_snapshot(paths[0])
+    first = run.read(run.steps[0])
     steps, severities = [], []
-    for path in paths:
-        snapshot = read_snapshot(path)
+    for path in run.steps:
+        snapshot = run.read(path)
         judged = _severities(snapshot, first, layer, thresholds)
         steps.append(snapshot.step)
         severities.append([judged.get(kind, math.nan) for kind in kinds])

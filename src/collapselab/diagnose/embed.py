@@ -51,13 +51,13 @@ def embed(weights: Path, backbone: str, data: Path, layer: str = "", size: int =
 
     Args:
         weights: a safetensors file; the run's config.json beside it tells normalisation and augmentation, where it is there.
-        backbone: see `networks.open_network`.
+        backbone: see `networks.open_network`. data: a folder of images, whose subfolders are their labels.
         layer: one of the networks in the weights (a student, a teacher); empty for all.
         size: side of the images, pixels; 0 for the network's own. most: images taken at most, 0 for all.
 
     Raises UserError for weights that don't fit, a folder without images, an image that can't be read.
     """
-    network = open_network(weights, backbone, _params(), size)
+    network = open_network(weights, backbone, _params, size)
     if layer and layer not in network.layers:
         raise UserError(f"--layer {layer}: not in {weights}; {nearest(layer, network.layers)}")
     layers = [layer] if layer else list(network.layers)
@@ -76,14 +76,15 @@ def embed(weights: Path, backbone: str, data: Path, layer: str = "", size: int =
 
 
 def _params() -> Mapping[str, Any] | None:
-    """params.yaml of the repository that we are in, if we are in one."""
+    """params.yaml of the repository that we are in, if there is one. Raises UserError where it can't be read."""
     from collapselab.config.study import PARAMS, read_params
     from collapselab.tracking import find_root
 
     try:
-        return read_params(find_root() / PARAMS)
+        path = find_root() / PARAMS
     except UserError:
         return None
+    return read_params(path) if path.exists() else None
 
 
 def _fresh(network: Network) -> nn.Module:

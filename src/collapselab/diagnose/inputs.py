@@ -29,6 +29,7 @@ class Subject:
         bare: plain arrays, of which nobody said which layer is the representation: all kinds count.
         history: the run's history.csv.
         guards_off: guards against collapse that the run does without.
+        cosines: whether the loss is said to compare cosines alone (see `Evidence.directional`).
         notes: what a reader must know about how the features came about.
     """
 
@@ -39,7 +40,18 @@ class Subject:
     bare: bool = False
     history: Path | None = None
     guards_off: tuple[str, ...] = ()
+    cosines: bool = False
     notes: tuple[str, ...] = field(default=())
+
+    def of_cosines(self) -> Subject:
+        """The same of a network whose loss compares cosines alone, whatever its files say."""
+        start = self.start and self.start.of_cosines()
+        return replace(self, snapshot=self.snapshot.of_cosines(), start=start, cosines=True)
+
+    def read(self, step: Path) -> Snapshot:
+        """One of `steps`."""
+        snapshot = read_snapshot(step)
+        return snapshot.of_cosines() if self.cosines else snapshot
 
 
 def read_subject(files: Sequence[Path], layer: str = "", sides: Mapping[str, Path] | None = None) -> Subject:

@@ -27,6 +27,7 @@ PREFIXES = {
 }
 
 State = dict[str, Tensor]
+Params = Callable[[], Mapping[str, Any] | None]
 Outputs = tuple[Tensor, Tensor | None]  # representation [N, d], patch tokens [N, T, d]
 
 
@@ -51,12 +52,12 @@ class Network:
     normalisation: tuple[list[float], list[float]] | None = None
 
 
-def open_network(weights: Path, backbone: str, params: Mapping[str, Any] | None, size: int = 0) -> Network:
+def open_network(weights: Path, backbone: str, params: Params, size: int = 0) -> Network:
     """The network that `backbone` describes, with the weights of a safetensors file.
 
     Args:
         backbone: a name from `backbones` of the params, a YAML mapping such as '{architecture: resnet, ...}', or timm:NAME.
-        params: the study's params, None outside a repository.
+        params: reads the study's params where `backbone` is a name; gives None where there are none.
         size: side of the images in pixels; 0 for the network's own.
 
     Raises UserError where the description is wrong, the weights don't fit or timm is missing.
@@ -71,7 +72,7 @@ def open_network(weights: Path, backbone: str, params: Mapping[str, Any] | None,
     return _own(weights, _config(backbone, params), state, size)
 
 
-def _config(backbone: str, params: Mapping[str, Any] | None) -> Backbone:
+def _config(backbone: str, params: Params) -> Backbone:
     where = "--backbone"
     if backbone.lstrip().startswith("{"):
         try:
@@ -79,9 +80,10 @@ def _config(backbone: str, params: Mapping[str, Any] | None) -> Backbone:
         except yaml.YAMLError as error:
             raise UserError(f"--backbone {backbone}: not valid YAML: {' '.join(str(error).split())}") from error
     ways = "or describe it, '{architecture: resnet, widths: [64, 128], blocks: [2, 2]}', or take timm:NAME"
-    if params is None:
+    found = params()
+    if found is None:
         raise UserError(f"--backbone {backbone}: names come from params.yaml, and there is none here: go there, {ways}")
-    known = params.get("backbones") or {}
+    known = found.get("backbones") or {}
     if backbone not in known:
         raise UserError(f"--backbone {backbone}: not in `backbones` of params.yaml; {nearest(backbone, known)}; {ways}")
     return choose(BACKBONES, known[backbone], "architecture", f"params.yaml: backbones.{backbone}")
