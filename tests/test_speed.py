@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from bench.speed import NAMES, gpu, page, peer
-from bench.speed.measure import Part, Result
+from bench.speed.measure import Part, Result, Side
 
 from collapselab.backbones import VisionTransformer
 from collapselab.config.training import ViT
@@ -56,6 +56,19 @@ def test_of_several_parts_the_slowest_speaks_for_all() -> None:
     found = Result("name", "peer", {"fast": fast, "slow": slow}).as_json()
     assert found["ratio"] == {"median": 1.5, "min": 1.0, "max": 2.0}
     assert set(found) == {"name", "peer", "ratio", "machine", "parts"}
+
+
+def test_a_worker_answers_step_by_step_and_its_end_is_one_message() -> None:
+    with Side("bench.speed.augment", "ours", "0", "1") as worker:
+        assert worker.ask() > 0 and worker.ask("gemm") > 0
+        worker._process.kill()
+        with pytest.raises(UserError, match=r"python -m bench.speed.augment ours 0 1 has ended: it said nothing"):
+            worker.ask()
+    with (
+        Side("bench.speed.worker", "ours", "bath", "flushed") as worker,
+        pytest.raises(UserError, match="KeyError: 'bath'"),
+    ):
+        worker.ask()
 
 
 def test_an_unknown_benchmark_is_one_message() -> None:

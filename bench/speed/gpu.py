@@ -13,11 +13,11 @@ from bench.speed.pretrain import IMAGES, products
 from collapselab.errors import UserError
 
 BATCHES = {"frozen": IMAGES, "both": IMAGES, "simsiam": 512}
-STEPS = 30  # of a turn
+STEPS = {"frozen": 30, "both": 30, "simsiam": 97}  # of a turn; lightly's loader starts its workers anew each 97 steps
 
 
 def compare(regime: str, pairs: int) -> Part:
-    theirs, ours = (Side("bench.speed.gpu_worker", side, regime, str(STEPS)) for side in ("peer", "ours"))
+    theirs, ours = (Side("bench.speed.gpu_worker", side, regime, str(STEPS[regime])) for side in ("peer", "ours"))
     with theirs, ours:
         part = asked_in_turns(theirs.ask, ours.ask, pairs)  # the first run loads, chooses kernels, records
         rate = ours.ask("gemm")

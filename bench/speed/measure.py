@@ -7,13 +7,17 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from collapselab.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PAIRS = 7
@@ -70,30 +74,38 @@ class Side:
     """A worker in a process of its own, which takes a step when it is told to; a context, at whose end it is gone."""
 
     def __init__(self, module: str, *arguments: str, **environment: str) -> None:
-        command = [sys.executable, "-m", module, *arguments]
+        self._name = " ".join([module, *arguments])
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the worker lives
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             env=os.environ | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
         )
 
     def ask(self, what: str = "step") -> float:
-        """Seconds of the next step, or the product rate for `gemm`."""
+        """Seconds of the next step, or the product rate for `gemm`. Raises UserError where the worker has ended."""
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(f"{what}\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{what}\n")
+            self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            self._errors.seek(0)
+            last = (self._errors.read().strip().splitlines() or ["it said nothing"])[-1]
+            raise UserError(f"python -m {self._name} has ended: {last}")
+        return float(answer)
 
     def __enter__(self) -> Side:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()  # closes its pipes
+        self._errors.close()
 
 
 def in_turns(theirs: Callable[[], object], ours: Callable[[], object], pairs: int) -> Part:

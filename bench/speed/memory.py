@@ -31,6 +31,7 @@ def _run(regime: str, what: str) -> None:
     from collapselab.data.augment import Normalisation
     from collapselab.data.loader import Loader
     from collapselab.methods import build
+    from collapselab.training.gradients import GradientStatistics
     from collapselab.training.loop import losses_of
     from collapselab.training.optimisers import build_optimiser
     from collapselab.training.process import prepare
@@ -55,6 +56,7 @@ def _run(regime: str, what: str) -> None:
     )
     method = build(config, study.backbones["vit"], 32, 10).train()
     optimiser = build_optimiser(method, config.optimiser)
+    gradients = GradientStatistics(method)
     saved: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -68,6 +70,7 @@ def _run(regime: str, what: str) -> None:
         with watch if what == "parts" else nullcontext():
             loss = losses_of(method, method.views(batch))["loss"]
         loss.backward()
+        gradients.update()
         optimiser.step()
     if what == "peak":
         print(f"peak={(peak() - libraries) / MIB}")
@@ -77,10 +80,9 @@ def _run(regime: str, what: str) -> None:
     state = sum(
         value.nbytes for entry in optimiser.state.values() for value in entry.values() if torch.is_tensor(value)
     )
-    gradients = sum(parameter.nbytes for parameter in method.parameters() if parameter.requires_grad)
     parts = {
         "model": model,
-        "gradients": gradients,
+        "gradients": sum(parameter.nbytes for parameter in method.parameters() if parameter.requires_grad),
         "optimiser": state,
         "activations": sum(size for place, size in saved.items() if place not in weights),
         "data": held.nbytes,

@@ -14,7 +14,7 @@ from collapselab.data.dataset import Manifest, Split
 from collapselab.training.cell import Cell
 
 STUDIES = Path(__file__).parents[2] / "studies"
-STEPS = 1000
+STEPS = 100_000  # more than any comparison takes
 PROBE = 16  # validation images
 
 

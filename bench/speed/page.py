@@ -15,8 +15,9 @@ from collapselab.files import write_json, write_text
 
 DOCS = Path(__file__).parents[2] / "docs"
 LEAST = {"pretrain": 1.6, "augment": 20.0, "knn": 1.0, "spectra": 0.5}  # ratios of the goals
+WITHOUT_GOAL = ("frozen, denormal", "both, denormal")
 GOALS = {
-    "pretrain": f"at least {LEAST['pretrain']:g} with denormals flushed",
+    "pretrain": f"at least {LEAST['pretrain']:g} with denormals flushed, our side started as `collapselab repro` starts a stage",
     "augment": f"at least {LEAST['augment']:g}, and at most 3 % of a step",
     "knn": f"at least {LEAST['knn']:g}, with at most 1 GiB of memory besides the features",
     "spectra": f"at least {LEAST['spectra']:g}",
@@ -83,7 +84,7 @@ def _row(name: str, part: Part, least: float) -> str:
     values = part.as_json()
     ratio = values["ratio"]
     beside = ", ".join(f"{key} {value:.3g}" for key, value in part.beside.items())
-    met = "met" if round(ratio["median"], 2) >= least else "missed"
+    met = "" if name in WITHOUT_GOAL else "met" if round(ratio["median"], 2) >= least else "missed"
     return (
         f"| {name} | **{ratio['median']:.2f}** | {met} | {ratio['min']:.2f} | {ratio['max']:.2f} "
         f"| {values['peer_s']:.4g} | {values['ours_s']:.4g} | {beside} |"
@@ -129,8 +130,9 @@ def _memory(memory: Mapping[str, Mapping[str, float]]) -> list[str]:
     lines = [
         "## Memory",
         "",
-        "The founding network on 50,000 images, MiB: the peak of a process as `collapselab repro` starts it, above what its",
-        "libraries take, beside what a step has to hold. Goal: a ratio of at most 1.3.",
+        "Steps of the founding network on 50,000 images, MiB: the peak of a process as `collapselab repro` starts it, above what",
+        "its libraries take, beside what a step has to hold. The averages of gradients, as large as these, are in the peak alone;",
+        "snapshots in neither. Goal: a ratio of at most 1.3.",
         "",
         "| regime | peak | needed | ratio | of it |",
         "|---|---|---|---|---|",

@@ -1,7 +1,4 @@
-"""A pretraining step of the founding network against the notebook's own loop, in processes of their own that take turns.
-
-Ours is started as `collapselab repro` starts a stage, the peer as Python is.
-"""
+"""A pretraining step of the founding network against the notebook's own loop, in processes of their own that take turns."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 @app.callback()
 def _root() -> None:
-    """repro, track, ui, check-reports and bench work from the repository's root, wherever in it they were called."""
+    """repro, toys, track, ui, check-reports and bench work from the repository's root, wherever in it they were called."""
 
 
 def enter_root() -> Path:
@@ -232,9 +232,11 @@ def bench(
     root = enter_root()
     if not (root / "bench" / "speed").is_dir():
         raise UserError(f"no bench/speed in {root}: benchmarks are part of the repository, run this in a clone of it")
-    # bench/ is not installed, as its peers are not; here it is found as `python -m bench.speed` finds it.
+    # bench/ is not installed, as its peers are not; here it is found as `python -m bench.speed` finds it, and by its workers.
+    peers = str(root / ".venv" / "speed")
     sys.path[:0] = [str(root)]
-    sys.path.append(str(root / ".venv" / "speed"))
+    sys.path.append(peers)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), peers]))
     speed, page = import_module("bench.speed"), import_module("bench.speed.page")
     if name not in speed.NAMES:
         from collapselab.config.base import nearest
@@ -255,7 +257,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        _fail(f"error: {error.filename or 'a file'}: {error.strerror}", 2)
+        _fail(f"error: {error.filename or 'a file'}: {error.strerror or error}", 2)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted: run the same command to go on", 130)
     except Exception as error:
