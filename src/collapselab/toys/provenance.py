@@ -6,7 +6,7 @@ from pathlib import Path
 
 from collapselab.files import sha256_file
 
-OTHERS = ("diagnose/style.css", "randomness.py", "report/svg.py")
+OTHERS = ("diagnose/style.css", "files.py", "randomness.py", "report/build.py", "report/svg.py", "report/tables.py")
 
 
 def sources(root: Path) -> dict[str, str]:
