@@ -74,7 +74,7 @@ class Trial:
 
     @property
     def healthy(self) -> bool:
-        """No kind holds, and none of the loss was left open either: any kind named but not open is a false alarm."""
+        """No kind holds: any that is named and not open is a false alarm."""
         return not self.holds
 
     @property
@@ -221,6 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trials = run(FAST_PLAN)
     else:
         trials = run(replace(FULL_PLAN, first=given.first_seed), given.root or [Path()], networks=True)
+        if not any(trial.group == "trained" for trial in trials):
+            print("nothing is written: no trained network under runs/; `make repro` trains some", file=sys.stderr)
+            return 2
         write(given.out, trials, RIGHT, FALSE)
     false, healthy = alarms(trials)
     print(f"{len(trials)} cases; {false} false alarms in {healthy} healthy ones")

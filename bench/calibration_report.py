@@ -124,8 +124,6 @@ def _open(trials: Sequence[Trial], own: Mapping[str, str]) -> dict[str, str]:
 def _networks(trials: Sequence[Trial]) -> str:
     from bench.networks import RULES
 
-    if not any(trial.group == "trained" for trial in trials):
-        return "No trained network was found under `runs/`.\n"
     parts = []
     for group, title in NETWORKS.items():
         rows = []

@@ -1,4 +1,4 @@
-"""Set every rank, spectral and geometry metric, and the losses, against other libraries' values: docs/definitions.md.
+"""Set the rank, spectral and geometry metrics that others have too, and the losses, against their values: docs/definitions.md.
 
     make definitions
 

@@ -84,6 +84,7 @@ class Comparison:
     Attributes:
         on: features it is run on; the table shows the first.
         differs: those on which the values must differ; on the others they must be equal.
+        fails: those for which the library raises instead; an error elsewhere is a call that no longer fits.
         restated: the other definition in a few lines, where it is another one and can be said in a few.
         why: what makes the difference; for equal values, what they share.
     """
@@ -95,6 +96,7 @@ class Comparison:
     on: tuple[str, ...]
     why: str
     differs: tuple[str, ...] = ()
+    fails: tuple[str, ...] = ()
     restated: Callable[[Features], float] | None = None
 
 
@@ -385,6 +387,7 @@ COMPARISONS = (
         "the same weights, but only eigenvalues 11 to 100: an exact power law reads the same, a sampled one does not; an error "
         "below 100 eigenvalues",
         differs=("sampled", "N < d"),
+        fails=("N < d",),
         restated=lambda of: slope(spectrum(of.z), 11, 100, weighted=True),
     ),
     Comparison(
@@ -746,6 +749,8 @@ def run(comparison: Comparison) -> Result | None:
         if same(mine[name], theirs[name]) == (name in comparison.differs):
             relation = "differ" if name not in comparison.differs else "are equal"
             unexpected.append(f"on {name} the values {relation}: {mine[name]} here, {theirs[name]} there")
+        if isinstance(theirs[name], str) and mine[name] is not None and name not in comparison.fails:
+            unexpected.append(f"on {name} the call fails: {theirs[name]}")
         if comparison.restated and not absent:
             restated = attempt(comparison.restated, features()[name])
             if not same(restated, theirs[name]):

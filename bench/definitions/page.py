@@ -27,9 +27,10 @@ from bench.definitions.libraries import (
 INTRODUCTION = f"""\
 # Definitions
 
-Other libraries have metrics of the same names, and for the same features other values. This page sets each rank, spectral and
-geometry metric of collapselab against theirs, on features whose answer is known. Where values differ, it says why; wherever the
-other definition fits in a few lines, it was restated from documentation or paper, and gave the library's value too.
+Other libraries have metrics of the same names, and for the same features other values. This page sets the rank, spectral and
+geometry metrics that collapselab shares with them against theirs, on features whose answer is known. Where values differ, it says
+why; wherever the other definition fits in a few lines, it was restated from documentation or paper, and gave the library's value
+too.
 
 `make definitions` installs the libraries in a folder of their own, runs `bench/definitions` and writes this page; it fails
 where a line has stopped being true. Values count as equal within 1 part in {1 / TOLERANCE:,.0f}; so do 'undefined' here and NaN

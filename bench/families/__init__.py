@@ -51,7 +51,7 @@ class Family:
 
     Attributes:
         group: the file that it stands in; holds: kinds; open: kind -> why it could be said either way.
-        healthy: whether any kind named is a false alarm (families about a kind that must not be named may still be odd).
+        healthy: whether no kind holds, so that any that is named and not open is a false alarm.
         fits: whether it can be made at N, d; sizes: its own, where it does not take the common ones.
         huge: whether it is worth the largest sizes.
     """

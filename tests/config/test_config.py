@@ -164,11 +164,6 @@ def test_every_key_says_what_it_is() -> None:
     assert silent == []
 
 
-def test_studies_keep_anchors_inside_their_own_file(tmp_path: Path) -> None:
-    study = load_study(ROOT / "studies" / "quick.yaml")
-    assert study.regimes["simsiam"].method == study.regimes["simsiam-no-stop-gradient"].method
-
-
 # ---- choosing a study
 
 
