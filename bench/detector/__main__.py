@@ -3,9 +3,9 @@
     python -m bench.detector # minutes on one core; writes docs/detector.md
     python -m bench.detector --fast     # seconds: too few streams for a claim, enough for a test
 
-Every stream is another encoder (spectrum, mean, heavy tails, rectifier, batch of 96 to 192 images, 32 to 128 dimensions) read
-once in ten steps over a thousand, on batches of augmented images drawn anew. Limits are checked on some seeds and judged on
-others.
+Each change and seed has an encoder of its own (spectrum, mean, heavy tails, rectifier, batch of 96 to 192 images, 32 to 128
+dimensions), read once in ten steps over a thousand, on batches of augmented images drawn anew. Limits are checked on some seeds
+and judged on others.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ FAST = Size(1, 1, 45, (64,), (32,))
 
 def watch(name: str, change: Change, seed: int, size: Size, kind: str = "", slow: bool = False) -> Watched:
     """One stream, read by a detector with the declared limits."""
-    stream = Stream(seed, size.images[seed % len(size.images)], size.dimensions[seed // 3 % len(size.dimensions)])
+    # Sudden and slow, one change comes over the same encoders; another change, over others.
+    stream = Stream(name, seed, size.images[seed % len(size.images)], size.dimensions[seed // 3 % len(size.dimensions)])
     length = size.readings * EVERY
-    planted = int(generator(seed, "bench/planted").integers(length // 5, length // 2)) if kind else 0
+    planted = int(generator(seed, f"bench/planted/{name}").integers(length // 5, length // 2)) if kind else 0
     ramp = 0.3 * length if slow else 0.0 if kind else float(length)
     detector, pressure = Detector(), dict.fromkeys((rule.kind for rule in RULES), 0.0)
     lone: dict[str, list[tuple[int, float]]] = {metric: [] for metric in ALONE}

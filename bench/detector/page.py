@@ -28,18 +28,20 @@ factor, and by more than four standard deviations of its own noise. A rule is a 
 What was never there can't fall: a collapse older than the first readings is for `collapselab diagnose`. Local collapse is not
 watched, since a batch holds too few neighbours of an image; token kinds are, but have no stream here.
 
-{judged_seeds} seeds, {steps} steps each, read every {every} steps; every stream is another encoder with other noise. Intervals
-are 90 %.
+{judged_seeds} seeds, {steps} steps each, read every {every} steps. Each change and seed has an encoder of its own, with its own
+noise; a change that comes suddenly and slowly comes over the same ones. Intervals are 90 %.
 
 ## Healthy streams
 {nulls}
 ## Planted collapses
-At a random step, either at once or fading over three tenths of the stream (standard deviations fall geometrically, to a
-thousandth). Delay runs from the first step of the change; a sudden one can't be named in fewer than {votes} readings. Half of the
-images is the hardest case: whether they are just more or just fewer than half of a batch is chance, and every median turns on it.
+At a random step, either at once or over three tenths of the stream. Standard deviations fall, and the exploding norm rises,
+geometrically, to a thousandth or a thousandfold (to a fiftieth within tight classes, a twentieth where only the augmentation is
+left); one-hot and prototype collapse come in linearly. Delay runs from the first step of the change; a sudden one can't be named
+in fewer than {votes} readings. Half of the images is the hardest case: whether they are just more or just fewer than half of a
+batch is chance, and every median turns on it.
 
 {planted}
-A slow one-hot collapse passes through few prototypes, and is first named so.
+A slow one-hot collapse passes through few prototypes, and may first be named so.
 
 ## Where recall ends
 Weaker collapses, at once. What is left may still serve: the limits are declared where a verdict's severity starts, not where a
@@ -61,7 +63,7 @@ Largest pressure, 1 being an alarm. The limits were declared, checked on {calibr
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run: seeds that set limits, seeds that judge, readings a stream, images and dimensions by seed."""
+    """How much is run: seeds that check limits, seeds that judge, readings a stream, images and dimensions by seed."""
 
     calibration: int
     judged: int

@@ -45,11 +45,11 @@ class State:
 
 
 class Stream:
-    """One encoder's life: what it draws its batches of `images` from in `d` dimensions, chosen by seed."""
+    """One encoder's life: what it draws its batches of `images` from in `d` dimensions, chosen by name and seed."""
 
-    def __init__(self, seed: int, images: int, d: int) -> None:
-        self.seed, self.images, self.d = seed, images, d
-        rng = generator(seed, "bench/stream")
+    def __init__(self, name: str, seed: int, images: int, d: int) -> None:
+        self.name, self.seed, self.images, self.d = name, seed, images, d
+        rng = generator(seed, f"bench/stream/{name}")
         self.alpha, self.offset = rng.uniform(0.5, 1.3), rng.uniform(0.0, 3.0)
         self.rectified, self.tailed = bool(rng.random() < 0.3), bool(rng.random() < 0.3)
         self.basis, self.other, self.dying = (np.linalg.qr(rng.standard_normal((d, d)))[0] for _ in range(3))
@@ -63,7 +63,7 @@ class Stream:
 
     def draw(self, state: State, step: int, softmax: bool = True) -> Evidence:
         """One batch of augmented images, as a monitor meets them: a view [images, d], two more of each, softmax [images, 64]."""
-        rng = generator(self.seed, "bench/batch", step)
+        rng = generator(self.seed, f"bench/batch/{self.name}", step)
         own = rng.standard_normal((self.images, self.d))
         if self.tailed:
             own *= np.sqrt(5 / rng.chisquare(5, (self.images, 1)))
