@@ -19,13 +19,20 @@ from collapselab.monitor import CollapseMonitor
 warnings.simplefilter("ignore")
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+idle = CollapseMonitor()
+if rank == 0:
+    for _ in range(3):
+        idle.update(torch.randn(16, 4))
+waiting = idle.compute()
 monitor = CollapseMonitor(window=4, every=2)
 for batch in np.load(f"{folder}/batches-{rank}.npy"):
     monitor.update(torch.from_numpy(batch))
 found = monitor.compute()
 monitor.update(torch.from_numpy(batch))  # states are the rank's own again
 alone = float(monitor.images)
-json.dump({"found": found, "named": [w.kind for w in monitor.warnings], "images": alone}, open(f"{folder}/{rank}.json", "w"))
+named = [w.kind for w in monitor.warnings]
+told = {"waiting": waiting, "found": found, "named": named, "images": alone}
+json.dump(told, open(f"{folder}/{rank}.json", "w"))
 dist.destroy_process_group()
 """
 
@@ -41,6 +48,8 @@ def test_ranks_agree_on_the_average_of_their_own_batches(tmp_path: Path) -> None
     assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
 
+    # A rank without a batch takes part, and adds nothing.
+    assert first["waiting"] == second["waiting"] and 1 < first["waiting"]["effective_rank"] <= 4
     assert first["found"] == second["found"]
     weights = np.array([0.75 ** (19 - k) for k in range(20)])
     covariances = [[np.cov(batch, rowvar=False, bias=True) for batch in part.astype(np.float64)] for part in batches]

@@ -113,7 +113,7 @@ def test_terms_of_the_loss_are_read_by_name() -> None:
 
 def test_not_a_number_is_told_and_changes_nothing_else() -> None:
     clean, monitor = CollapseMonitor(window=4), CollapseMonitor(window=4)
-    with pytest.warns(CollapseWarning, match="NaN or infinity at step 10"):
+    with pytest.warns(CollapseWarning, match="NaN, infinity or numbers too large to square at step 10"):
         for step in range(31):
             batch = draw(step)
             if step in (10, 13):
@@ -124,7 +124,10 @@ def test_not_a_number_is_told_and_changes_nothing_else() -> None:
     found, expected = monitor.compute(), clean.compute()
     assert found["skipped"] == 2
     assert {name: found[name] for name in METRICS} == {name: expected[name] for name in METRICS}
-    assert "2 batches with NaN or infinity left out, the first at step 10" in monitor.report()
+    assert (
+        "2 batches left out, with NaN, infinity or numbers too large to square, the first at step 10"
+        in monitor.report()
+    )
 
 
 @pytest.mark.parametrize(("given", "told"), [("view", "the other view"), ("logits", "the softmax")])
@@ -145,11 +148,69 @@ def test_a_collapse_is_named_beside_an_input_that_cannot_be_read(given: str, tol
     assert lost in monitor.report()
 
 
+def test_a_batch_whose_squares_overflow_ends_nothing() -> None:
+    """A norm that explodes is a kind the monitor names, and averages go on where it comes back."""
+    monitor = CollapseMonitor(window=4)
+    with pytest.warns(CollapseWarning) as caught:
+        for step in range(160):
+            monitor.update(draw(step) * (1e20 if 60 <= step < 100 else 1.0))
+        found = monitor.compute()
+    assert found["skipped"] == 40 and 20 < found["effective_rank"] < 32
+    assert any("norm collapse named" in str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize("sizes", [(256, 32), (128, 100), (120, 64), (32, 96)])
+def test_a_batch_of_another_size_is_no_collapse(sizes: tuple[int, int]) -> None:
+    monitor = CollapseMonitor(every=2)
+    for step in range(240):
+        monitor.update(draw(step, n=sizes[step >= 120], d=128))
+    assert monitor.warnings == [] and monitor.compute()["pressure"] < 1
+
+
+def test_a_collapse_is_named_beside_short_last_batches() -> None:
+    monitor = CollapseMonitor(every=2)
+    with pytest.warns(CollapseWarning, match="complete"):
+        for step in range(160):
+            monitor.update(draw(step, n=24 if step % 16 == 14 else 96, remnant=1e-3))
+    assert [warned.kind for warned in monitor.warnings if warned.standing] == ["complete"]
+
+
+def test_losses_in_one_buffer_are_told_apart() -> None:
+    buffer, kept, given = torch.zeros(()), CollapseMonitor(), CollapseMonitor()
+    for step in range(60):
+        buffer.fill_(4 - step / 12)
+        kept.update(draw(step), loss=buffer)
+        given.update(draw(step), loss=4 - step / 12)
+    assert kept.signatures() == given.signatures() == []
+
+
+def test_a_model_that_is_cast_takes_its_monitor_along() -> None:
+    monitor = CollapseMonitor()
+    for kind in (torch.float32, torch.bfloat16, torch.float64, torch.float32):
+        monitor.to(kind).set_dtype(kind)
+        for step in range(3):
+            monitor.update(draw(step).to(kind))
+    assert 20 < monitor.compute()["effective_rank"] < 32
+
+
+def test_a_compiled_step_may_hold_a_monitor() -> None:
+    monitor = CollapseMonitor()
+    layer = torch.nn.Linear(32, 32)
+
+    def step(x: torch.Tensor) -> torch.Tensor:
+        z = layer(x)
+        monitor.update(z)
+        return z.sum()
+
+    torch.compile(step, backend="eager")(draw(0))
+    assert monitor.compute()["effective_rank"] > 1
+
+
 def test_not_a_number_between_two_readings_is_told_by_compute() -> None:
     monitor = CollapseMonitor()
     for step in range(5):
         monitor.update(draw(step) if step != 3 else torch.full((96, 32), math.nan))
-    with pytest.warns(CollapseWarning, match="NaN or infinity at step 3"):
+    with pytest.warns(CollapseWarning, match="too large to square at step 3"):
         assert monitor.compute()["skipped"] == 1
 
 
@@ -232,9 +293,12 @@ def test_a_last_batch_of_one_image_is_passed_over() -> None:
         ({"embedding": torch.randn(4, 9000)}, "9000 dimensions"),
         ({"embedding": torch.randn(4, 5), "view": torch.randn(3, 5)}, "other view"),
         ({"embedding": torch.randn(4, 5), "logits": torch.randn(4, 1)}, "logits must be"),
+        ({"embedding": torch.randn(4, 5).numpy()}, "embedding must be a tensor, not ndarray"),
+        ({"embedding": torch.randn(4, 5), "view": (torch.randn(4, 5),)}, "view must be a tensor, not tuple"),
+        ({"embedding": torch.randn(4, 5), "loss": torch.ones(4)}, "loss must be a single number"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_a_reason(batch: dict[str, torch.Tensor], told: str) -> None:
+def test_what_does_not_fit_is_refused_with_a_reason(batch: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         CollapseMonitor().update(**batch)
 
@@ -247,7 +311,18 @@ def test_one_monitor_watches_one_layer() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"window": 0}, {"every": 0}, {"mode": "training"}, {"temperature": 0.0}, {"limits": {"compleat": 1.0}}]
+    "options",
+    [
+        {"window": 0},
+        {"every": 0},
+        {"every": 2.5},
+        {"images": 8.5},
+        {"mode": "training"},
+        {"temperature": 0.0},
+        {"limits": {"compleat": 1.0}},
+        {"limits": {"complete": 0.0}},
+        {"prototypes": (0,)},
+    ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(options))):

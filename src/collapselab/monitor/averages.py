@@ -23,6 +23,7 @@ from collapselab.collapse.statistics.moments import Float, Moments
 
 # What a float32 product and its running sum leave below the largest eigenvalue; rounding of random signs stays under it.
 PRODUCT = 4 * float(np.finfo(np.float32).eps)
+SUMMED = 1e4  # batches whose products the sums must hold
 SUMS = ("scatter", "mean", "offset", "absolute", "unit_variance", "images", "batches", "batches_squared")
 
 
@@ -36,13 +37,13 @@ def fold(sums: Mapping[str, Tensor], z: Tensor, keep: float) -> Tensor:
 
     Args:
         sums: by the names of SUMS; scatter [d, d], mean [d], unit_variance [d], the others scalars.
-        z: [N, d] float32, one batch. A batch with NaN or infinity changes nothing.
+        z: [N, d] float32, one batch. One with NaN or infinity changes nothing, nor does one whose products would overflow.
         keep: share of the sums that a step leaves, 0 (the last batch alone) to below 1.
 
     Returns:
-        Whether the batch was finite, a scalar on the device: nothing here waits for it.
+        Whether the batch was taken, a scalar on the device: nothing here waits for it.
     """
-    good = torch.isfinite(z).all()
+    good = torch.isfinite(z.square().sum() * SUMMED)
     z = torch.where(good, z, 0.0)
     taken, left = good.to(z.dtype), torch.where(good, keep, 1.0)
     centred, mean = _centred(z)

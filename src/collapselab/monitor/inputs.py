@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
@@ -12,21 +12,29 @@ from collapselab.errors import UserError
 WIDEST = 8192  # channels: the running covariance of so many takes 256 MiB
 
 
-def check_options(mode: str, temperature: float, limits: Iterable[str], counts: Iterable[tuple[str, int, int]]) -> None:
+def check_options(
+    mode: str, temperature: float, limits: Mapping[str, float], counts: Iterable[tuple[str, int, int]]
+) -> None:
     """Raises UserError that names the option. counts: (name, value, least)."""
     for name, value, least in counts:
-        if value < least:
-            raise UserError(f"CollapseMonitor: {name} = {value}: must be at least {least}")
+        if not isinstance(value, int) or value < least:
+            raise UserError(f"CollapseMonitor: {name} = {value}: must be a whole number of at least {least}")
     if not temperature > 0:
         raise UserError(f"CollapseMonitor: temperature = {temperature}: must be above 0")
     if mode not in ("train", "eval"):
         raise UserError(f"CollapseMonitor: mode = {mode!r}: must be 'train' or 'eval'")
     if unknown := set(limits) - set(KINDS):
         raise UserError(f"CollapseMonitor: limits: {', '.join(sorted(unknown))}: kinds are {', '.join(KINDS)}")
+    for kind, limit in limits.items():
+        if not limit > 0:
+            raise UserError(f"CollapseMonitor: limits: {kind} = {limit}: must be above 0, 1 being the declared one")
 
 
 def check_batch(embedding: Tensor, view: Tensor | None, logits: Tensor | None, probabilities: Tensor | None) -> None:
     """Raises UserError where shapes don't fit, from shapes alone: no value is looked at."""
+    for name, given in (("embedding", embedding), ("view", view), ("logits", logits), ("probabilities", probabilities)):
+        if not isinstance(given, Tensor) and (given is not None or name == "embedding"):
+            raise UserError(f"{name} must be a tensor, not {type(given).__name__}")
     if embedding.ndim != 2 or not embedding.is_floating_point():
         raise UserError(
             f"an embedding must be [images, dimensions] of floats, not {list(embedding.shape)} of {embedding.dtype}: "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from collapselab.collapse.signatures import COMMON, Signature, read
+from collapselab.errors import UserError
 
 LONGEST = 500  # steps that are kept; a signature must hold over the last fifth of them
 SETTLED = 25  # steps before the loss is read: every loss begins somewhere
@@ -22,8 +23,13 @@ class Losses:
         self._steps: deque[dict[str, Tensor]] = deque(maxlen=LONGEST)
 
     def add(self, given: Tensor | float | Mapping[str, Tensor | float]) -> None:
+        """Copies, for a loop may write each loss into the same memory. Raises UserError for one that is no single number."""
         terms = given if isinstance(given, Mapping) else {"loss": given}
-        self._steps.append({name: torch.as_tensor(value).detach() for name, value in terms.items()})
+        values = {str(name): torch.as_tensor(value).detach().clone() for name, value in terms.items()}
+        for name, value in values.items():
+            if value.numel() != 1:
+                raise UserError(f"{name} must be a single number, not of shape {list(value.shape)}: give its mean")
+        self._steps.append(values)
 
     def signatures(self, prototypes: Iterable[int]) -> list[Signature]:
         """Hints alone, for a loss may also sit where it does for a good reason; none in the first steps.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.kind import KINDS
 from collapselab.collapse.registry import Value, compute_all
 from collapselab.collapse.signatures import Signature
-from collapselab.collapse.timing.detector import HOLD, Detector
+from collapselab.collapse.timing.detector import HOLD, VOTES, Alarm, Detector
 from collapselab.errors import UserError
 from collapselab.monitor import averages, reading
 from collapselab.monitor.averages import Averaged
@@ -28,6 +28,9 @@ from collapselab.monitor.losses import Losses
 from collapselab.monitor.reading import Choice, Reading
 from collapselab.monitor.warned import Warned, tell
 
+NOT_FINITE = "NaN, infinity or numbers too large to square"
+FEWEST = 8  # images of a reading that is judged
+SIZES = 1.1  # readings whose numbers of images differ by less are compared with each other
 INPUTS = {"view": "the other view", "probabilities": "the softmax"}  # by a reading's parts, as they are told
 STATES = {name: "sum" for name in averages.SUMS} | {"skipped": "sum", "skipped_from": "min", "pressure": "max"}
 
@@ -44,11 +47,13 @@ class CollapseMonitor(Metric):
     of steps, each batch centred by itself, and over ranks, each image counting the same; those that compare images are of the
     latest reading, averaged over ranks. NaN stands for a value that is undefined. Beside them stand `pressure` (how near the
     worst kind is to an alarm, 1 being one), `alarms` (kinds that some rank has named) and `skipped` (batches whose embedding
-    holds NaN or infinity, which change nothing else). A reading whose other view or softmax does is judged without it.
+    holds NaN, infinity or numbers whose squares are no float32, which change no average). A reading whose other view or softmax
+    isn't finite is judged without it.
 
     Every `every`-th step a reading goes to the host: at most `images` images and `channels` channels of the batch. The detector
     of `collapse.timing` looks at readings alone and names a kind once it held in three of five, so the monitor must be there
-    from the first step: what was never healthy can't fall. Each rank watches its own batches; nothing is sent but in `compute`.
+    from the first step: what was never healthy can't fall. Readings of other numbers of images have marks of their own, and
+    those of fewer than eight images are not judged. Each rank watches its own batches; nothing is sent but in `compute`.
 
     Give it what the loss takes: where the loss normalises vectors, normalise them first. A cosine loss leaves lengths alone, and
     its collapse then hides in a common offset that grows while distances stay.
@@ -99,7 +104,8 @@ class CollapseMonitor(Metric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        counts = (("window", window, 1), ("every", every, 1), ("images", images, 8), ("channels", channels, 1))
+        counts = [("window", window, 1), ("every", every, 1), ("images", images, FEWEST), ("channels", channels, 1)]
+        counts += [("prototypes", count, 2) for count in prototypes]
         check_options(mode, temperature, limits or {}, counts)
         self.layer, self.mode, self.every, self.temperature = layer, mode, every, temperature
         self.keep = 1 - 1 / window
@@ -113,11 +119,15 @@ class CollapseMonitor(Metric):
         self._forget()
 
     def _forget(self) -> None:
-        self._detector = Detector(self._limits, self._warm_up)
+        # By about how many images a reading has: ranks and distances to neighbours depend on it, so a smaller batch is no fall.
+        self._detectors: dict[int, Detector] = {}
+        self._alarms: list[Alarm] = []
+        self._pressure: dict[str, float] = {}
         self._calls, self._step = 0, -1
         self._spacing, self._gradient, self._softmax = float(np.finfo(np.float32).eps), False, 0
         self._losses = Losses()
         self._pending: deque[Reading] = deque()
+        self._readings: defaultdict[int, int] = defaultdict(int)
         self._first: Evidence | None = None
         self._last: Evidence | None = None
         self._values: dict[str, Value] | None = None
@@ -129,6 +139,8 @@ class CollapseMonitor(Metric):
         super().reset()
         self._forget()
 
+    # Its bookkeeping is Python, and a break of the graph costs nothing beside a step.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def update(
         self,
         embedding: Tensor,
@@ -172,6 +184,8 @@ class CollapseMonitor(Metric):
         d, device = embedding.shape[1], embedding.device
         if self.scatter.ndim == 0:
             self._allocate(d, device)
+        if self.scatter.dtype != torch.float32:  # the network that holds the monitor was cast
+            self._set_types(device)
         if self.scatter.shape[0] != d:
             raise UserError(
                 f"{self.layer}: {d} dimensions, {self.scatter.shape[0]} before: one monitor watches one layer"
@@ -184,11 +198,16 @@ class CollapseMonitor(Metric):
     def _allocate(self, d: int, device: torch.device) -> None:
         shapes = {"scatter": (d, d), "mean": (d,), "unit_variance": (d,)}
         for name in averages.SUMS:
-            dtype = torch.float32 if name in shapes else averages.scalars(device)
-            setattr(self, name, torch.zeros(shapes.get(name, ()), dtype=dtype, device=device))
+            setattr(self, name, torch.zeros(shapes.get(name, ()), device=device))
+        self._set_types(device)
         self.skipped, self.pressure = torch.zeros((), device=device), torch.zeros((), device=device)
         self.skipped_from = torch.full((), math.inf, device=device)
         self.alarmed, self.latest = self.alarmed.to(device), self.latest.to(device)
+
+    def _set_types(self, device: torch.device) -> None:
+        for name in averages.SUMS:
+            kept: Tensor = getattr(self, name)
+            setattr(self, name, kept.to(torch.float32 if kept.ndim else averages.scalars(device)))
 
     def _parts(
         self, embedding: Tensor, view: Tensor | None, logits: Tensor | None, probabilities: Tensor | None
@@ -214,16 +233,32 @@ class CollapseMonitor(Metric):
             self._tell_unread(INPUTS[name], taken.step)
         values = compute_all(evidence, only=reading.METRICS)
         self._first, self._last = self._first or evidence, evidence
-        before = len(self._detector.alarms)
-        self._detector.update(taken.step, values)
         self._values = values
-        for alarm in self._detector.alarms[before:]:
+        for alarm in self._detected(taken.step, values, len(evidence.sample)):
             tell(str(Warned(self.layer, alarm.kind, alarm.step, alarm.evidence)))
+
+    def _detected(self, step: int, values: Mapping[str, Value], images: int) -> list[Alarm]:
+        """New alarms, by the detector for readings of about so many images."""
+        if images < FEWEST:
+            return []
+        size = round(math.log(images, SIZES))
+        detector = self._detectors.setdefault(size, Detector(self._limits, self._warm_up))
+        before = len(detector.alarms)
+        detector.update(step, values)
+        self._readings[size] += 1
+        if self._readings[size] >= VOTES:  # before, it has no opinion
+            self._pressure = dict(detector.pressure)
+        elsewhere = {
+            alarm.kind for other in self._detectors.values() if other is not detector for alarm in other.alarms
+        }
+        new = [alarm for alarm in detector.alarms[before:] if alarm.kind not in elsewhere]
+        self._alarms += new
+        return new
 
     def _tell_skipped(self, step: int) -> None:
         if not self._told_skipped:
             self._told_skipped = True
-            tell(f"{self.layer}: NaN or infinity at step {step}: such batches are left out; find what made them")
+            tell(f"{self.layer}: {NOT_FINITE} at step {step}: such batches are left out; find what made them")
 
     def _tell_unread(self, given: str, step: int) -> None:
         if given not in self._unread:
@@ -240,15 +275,33 @@ class CollapseMonitor(Metric):
         if self._values is None or self._is_synced:
             return
         # Only here, for writing to an accelerator waits for it.
-        device, named = self.latest.device, {alarm.kind for alarm in self._detector.alarms}
+        device, named = self.latest.device, {alarm.kind for alarm in self._alarms}
         self.latest = torch.tensor([_number(self._values.get(name)) for name in reading.METRICS], device=device)
-        self.pressure = torch.tensor(max(self._detector.pressure.values(), default=0.0), device=device)
+        self.pressure = torch.tensor(max(self._pressure.values(), default=0.0), device=device)
         self.alarmed = torch.tensor([float(kind in named) for kind in KINDS], device=device)
 
-    def sync(self, *args: Any, **kwargs: Any) -> None:
+    def sync(
+        self,
+        dist_sync_fn: Callable[..., Any] | None = None,
+        process_group: Any = None,
+        should_sync: bool = True,
+        distributed_available: Callable[[], bool] | None = None,
+    ) -> None:
         """Bring all ranks' states together, once their own readings are judged."""
         self.settle()
-        super().sync(*args, **kwargs)
+        available = distributed_available or self.distributed_available_fn
+        if should_sync and not self._is_synced and dist_sync_fn is None and available and available():
+            self._match_width(process_group or self.process_group)
+        super().sync(dist_sync_fn, process_group, should_sync, distributed_available)
+
+    def _match_width(self, group: Any) -> None:
+        """A rank that has had no batch takes the others' shapes: what is gathered must have the same everywhere."""
+        on_gpu = torch.distributed.get_backend(group) == "nccl"
+        device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+        width = torch.tensor(len(self.scatter) if self.scatter.ndim else 0, device=device)
+        torch.distributed.all_reduce(width, torch.distributed.ReduceOp.MAX, group=group)
+        if self.scatter.ndim == 0 and int(width):
+            self._allocate(int(width), device)
 
     def __getstate__(self) -> dict[str, Any]:
         self.settle()  # events of a device can't be pickled
@@ -290,19 +343,18 @@ class CollapseMonitor(Metric):
     def warnings(self) -> list[Warned]:
         """What this rank has named so far, in the order of steps."""
         self.settle()
-        pressure, limits = self._detector.pressure, self._detector.limits
         return [
-            Warned(
-                self.layer, alarm.kind, alarm.step, alarm.evidence, pressure[alarm.kind] >= HOLD * limits[alarm.kind]
-            )
-            for alarm in self._detector.alarms
+            Warned(self.layer, alarm.kind, alarm.step, alarm.evidence, self._stands(alarm)) for alarm in self._alarms
         ]
+
+    def _stands(self, alarm: Alarm) -> bool:
+        return self._pressure.get(alarm.kind, 0.0) >= HOLD * self._limits.get(alarm.kind, 1.0)
 
     @property
     def pressures(self) -> dict[str, float]:
         """Kind -> how near this rank's last readings stand to an alarm, 1 being one; before `limits`."""
         self.settle()
-        return dict(self._detector.pressure)
+        return dict(self._pressure)
 
     def signatures(self) -> list[Signature]:
         """What the loss's curve says: hints alone, for a loss may also sit where it does for a good reason."""
@@ -330,7 +382,7 @@ class CollapseMonitor(Metric):
         lines = named or [f"{self.layer}: no collapse was named up to step {self._step}"]
         if self.scatter.ndim and float(self.skipped):
             lines.append(
-                f"{self.layer}: {int(self.skipped)} batches with NaN or infinity left out, the first at step "
+                f"{self.layer}: {int(self.skipped)} batches left out, with {NOT_FINITE}, the first at step "
                 f"{int(self.skipped_from)}"
             )
         lines += [f"{self.layer}: {self._without(given)}" for given in self._unread]
