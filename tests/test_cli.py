@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from collapselab import cli
@@ -47,7 +49,8 @@ def test_a_stale_report_gives_exit_code_1(tmp_path: Path) -> None:
     result = call("check-reports", folder=tmp_path)
     assert result.returncode == 1 and "reports/gone" in result.stdout
     (report / "metrics.json").unlink()
-    assert call("check-reports", folder=tmp_path).returncode == 0
+    nothing = call("check-reports", folder=tmp_path)
+    assert nothing.returncode == 2 and "no report in" in nothing.stdout
 
 
 def test_help_lists_the_commands() -> None:
@@ -65,6 +68,29 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.stdout == "Kinds of collapse\n" and result.stderr == "" and result.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", ["features.npy --draws 0 --json", "features.npy --draws 0"])
+def test_exit_codes_do_not_depend_on_the_reader(arguments: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "features.npy", np.random.default_rng(0).standard_normal((300, 16)))
+    command = f"{sys.executable} -c 'from collapselab.cli import main; main()' diagnose {arguments} | true"
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_interruption_is_told_and_has_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("collapselab.diagnose.explain.explain", interrupted)
+    monkeypatch.setattr("sys.argv", ["collapselab", "explain", "complete"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130 and "interrupted: run the same command to go on" in capsys.readouterr().err
 
 
 def test_the_toys_are_a_study_that_leaves_params_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

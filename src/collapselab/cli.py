@@ -15,8 +15,10 @@ from typing import Annotated, Any
 
 import typer
 
+from collapselab.console import readers_may_leave
 from collapselab.errors import UserError
 
+INTERRUPTED = 130
 TOYS = "toys"  # a study without data or training, and so without a params.yaml
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -111,7 +113,10 @@ def check_reports() -> None:
     """List committed reports that today's code and params would no longer give; exit code 1 where there are any."""
     from collapselab.report.check import stale_reports
 
-    stale = stale_reports(enter_root())
+    root = enter_root()
+    if not any(root.glob("reports/*/report.md")) and not any(root.glob("reports/*/metrics.json")):
+        raise UserError(f"no report in {root}/reports: they are part of the repository, run this in a clone of it")
+    stale = stale_reports(root)
     print("\n".join(stale) if stale else "every committed report is what today's code and params give")
     if stale:
         raise typer.Exit(1)
@@ -249,17 +254,17 @@ def bench(
 def main() -> None:
     """Entry point: a mistake of the user's is one message on stderr and exit code 2."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        with readers_may_leave():
+            code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt  # typer has made an exit code of it
+        sys.exit(code)
     except UserError as error:
         _fail(f"error: {error}", 2)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`); what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as error:
         _fail(f"error: {error.filename or 'a file'}: {error.strerror or error}", 2)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted: run the same command to go on", 130)
+        _fail("interrupted: run the same command to go on", INTERRUPTED)
     except Exception as error:
         # An unknown command or option, a value out of range: typer's copy of click is private, this method its mark.
         message = getattr(error, "format_message", None)

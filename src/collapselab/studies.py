@@ -24,7 +24,7 @@ def select(name: str, params: Path, folder: Path = FOLDER) -> None:
         held = params.read_bytes()
         if held == wanted:
             return
-        if held not in (path.read_bytes() for path in studies.values()):
+        if held.strip() and held not in (path.read_bytes() for path in studies.values()):
             raise UserError(
                 f"{params} holds edits that no file of {folder}/ holds, and {studies[name]} would replace them. Keep them with "
                 f"`cp {params} {folder}/NAME.yaml` (and `study: NAME` inside), or drop them with `cp {studies[name]} {params}`"

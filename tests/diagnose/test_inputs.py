@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,13 @@ def test_files_that_are_none(run: Run, tmp_path: Path) -> None:
     np.savez(tmp_path / "objects.npz", features=np.array([{}, []], dtype=object))
     refused(run("diagnose", tmp_path / "objects.npz"), "objects.npz", "only a pickle could give it")
     refused(run("diagnose", tmp_path / "absent.npy"), "absent.npy is missing")
+    refused(run("diagnose", tmp_path / "absent"), "absent is missing")
+    np.save(tmp_path / "wide.npy", np.zeros((4, 9000), np.float32))
+    refused(run("diagnose", tmp_path / "wide.npy"), "wide.npy has 9000 dimensions, more than 8192")
+    np.savez(tmp_path / "beside.npz", features=gaussian())
+    with zipfile.ZipFile(tmp_path / "beside.npz", "a") as archive:
+        archive.writestr("readme.txt", "features of the last epoch")
+    assert run("diagnose", tmp_path / "beside.npz").code == 0
     refused(run("diagnose"), "nothing to diagnose")
 
 

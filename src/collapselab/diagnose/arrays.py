@@ -64,7 +64,7 @@ def open_file(path: Path) -> File:
     if path.is_dir():
         raise UserError(f"{path} is a folder: give a file ({', '.join(FORMATS)})")
     suffix = path.suffix.lower()
-    if suffix not in FORMATS:
+    if suffix not in FORMATS and path.exists():
         raise UserError(f"{path}: {_other_format(path)}")
     if not path.is_file():
         raise UserError(f"{path} is missing: check the path")
@@ -106,7 +106,8 @@ def _npz(path: Path) -> File:
         with np.load(path, allow_pickle=False) as members:
             for name in members.files:
                 try:
-                    arrays[name] = members[name]
+                    if isinstance(member := members[name], np.ndarray):  # a file of another kind comes as bytes
+                        arrays[name] = member
                 except ValueError as error:
                     if "allow_pickle" not in str(error):
                         raise

@@ -13,7 +13,6 @@ from rich.text import Text
 from collapselab.collapse.kind import Kind, load_kinds
 from collapselab.collapse.registry import Metric, load_metrics
 from collapselab.collapse.thresholds import THRESHOLDS, VERDICT_FROM, Threshold
-from collapselab.diagnose.terminal import Output
 from collapselab.errors import UserError
 
 TABLE = "thresholds"
@@ -70,7 +69,7 @@ def explain(name: str = "") -> list[Section]:
 
 def show(sections: Sequence[Section], console: Console | None = None) -> None:
     """Print a page, wrapped to the terminal or to 80 columns."""
-    console = console or Output(highlight=False)
+    console = console or Console(highlight=False)
     for place, section in enumerate(sections):
         if place:
             console.print()

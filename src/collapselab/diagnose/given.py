@@ -14,6 +14,7 @@ from collapselab.collapse.statistics.moments import BLOCK
 from collapselab.collapse.token_sums import TokenSums
 from collapselab.errors import UserError
 
+WIDEST = 8192  # dimensions: covariances of so many take half a GiB, and minutes
 SIDES = ("labels", "views", "probabilities", "tokens", "prototypes")
 SHAPES = {
     "labels": "[images]",
@@ -44,6 +45,7 @@ def evidence(features: Given, sides: Mapping[str, Given]) -> Evidence:
         if name != "labels":
             _check_side(name, given)
     count, dimensions = features.array.shape
+    labels = _labels(sides["labels"], count, features.where) if "labels" in sides else None
     views, probabilities, prototypes = (sides.get(name) for name in ("views", "probabilities", "prototypes"))
     if views and views.array.shape[2] != dimensions:
         raise UserError(
@@ -59,7 +61,7 @@ def evidence(features: Given, sides: Mapping[str, Given]) -> Evidence:
         return Evidence(
             sample=features.array,
             views=views.array if views else None,
-            labels=_labels(sides["labels"], count, features.where) if "labels" in sides else None,
+            labels=labels,
             probabilities=probabilities.array if probabilities else None,
             tokens=TokenSums.of(sides["tokens"].array) if "tokens" in sides else None,
             prototypes=prototypes.array if prototypes else None,
@@ -86,6 +88,10 @@ def _check_features(given: Given) -> None:
     if given.array.ndim != 2:
         raise UserError(f"{given.where} has shape {_brief(shape)}: save [images, dimensions]")
     _check_numbers(given)
+    if shape[1] > WIDEST:
+        raise UserError(
+            f"{given.where} has {shape[1]} dimensions, more than {WIDEST}: pool maps and tokens first, or give a layer after"
+        )
     if min(shape) < 1:
         raise UserError(f"{given.where} is empty, of shape {_brief(shape)}: save [images, dimensions]")
     if len(given.array) < 2:

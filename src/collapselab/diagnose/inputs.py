@@ -156,7 +156,7 @@ def _own_sides(file: File, key: str) -> dict[str, Given]:
     main = key in FEATURES or not any(name in file.arrays for name in FEATURES)
     found = {name: _given(file, name) for name in SIDES if name in file.arrays and name != key}
     if not main:
-        found = {name: g for name, g in found.items() if name == "labels" and len(g.array) == count}
+        found = {name: g for name, g in found.items() if name == "labels" and g.array.shape[:1] == (count,)}
     return found
 
 
@@ -203,13 +203,15 @@ def _run(paths: Sequence[Path], folder: Path | None, layer: str, options: Mappin
     start = _only(before, layer, first) if len(ordered) > 1 else None
     history = folder / "history.csv" if folder else None
     config = folder / "config.json" if folder else None
+    about = read_json(config) if config and config.is_file() else {}
+    guards = about.get("guards_off") if isinstance(about, dict) else None
     return Subject(
         name=str(folder or last),
         snapshot=snapshot.beside(start) if start else snapshot,
         start=start,
         steps=tuple(ordered) if start else (),
         history=history if history and history.is_file() else None,
-        guards_off=tuple(read_json(config).get("guards_off", ())) if config and config.is_file() else (),
+        guards_off=tuple(map(str, guards)) if isinstance(guards, list) else (),
     )
 
 

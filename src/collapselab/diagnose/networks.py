@@ -76,9 +76,10 @@ def _config(backbone: str, params: Params) -> Backbone:
     where = "--backbone"
     if backbone.lstrip().startswith("{"):
         try:
-            return choose(BACKBONES, yaml.safe_load(backbone), "architecture", where)
-        except yaml.YAMLError as error:
+            described = yaml.safe_load(backbone)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date or number that is none
             raise UserError(f"--backbone {backbone}: not valid YAML: {' '.join(str(error).split())}") from error
+        return choose(BACKBONES, described, "architecture", where)
     ways = "or describe it, '{architecture: resnet, widths: [64, 128], blocks: [2, 2]}', or take timm:NAME"
     found = params()
     if found is None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -25,17 +22,9 @@ from collapselab.diagnose.content import (
 from collapselab.diagnose.examine import Outcome
 
 
-class Output(Console):
-    """stdout. Where its reader has seen enough (`| head`) the rest goes nowhere, and the exit code stays what it means."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def show(outcome: Outcome, console: Console | None = None) -> None:
     """Print it; 80 columns where the output is no terminal. NO_COLOR and pipes give plain text."""
-    console = console or Output(highlight=False)
+    console = console or Console(highlight=False)
     console.print(Text(headline(outcome), style="bold red" if outcome.verdict else "bold green"))
     console.print(Text(described(outcome), style="dim"))
     console.print()
