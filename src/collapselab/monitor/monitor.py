@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,18 +19,16 @@ from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.kind import KINDS
 from collapselab.collapse.registry import Value, compute_all
 from collapselab.collapse.signatures import Signature
-from collapselab.collapse.timing.detector import HOLD, VOTES, Alarm, Detector
 from collapselab.errors import UserError
 from collapselab.monitor import averages, reading
 from collapselab.monitor.averages import Averaged
+from collapselab.monitor.detection import FEWEST, Detection
 from collapselab.monitor.inputs import check_batch, check_options
 from collapselab.monitor.losses import Losses
 from collapselab.monitor.reading import Choice, Reading
 from collapselab.monitor.warned import Warned, tell
 
 NOT_FINITE = "NaN, infinity or numbers too large to square"
-FEWEST = 8  # images of a reading that is judged
-SIZES = 1.1  # readings whose numbers of images differ by less are compared with each other
 INPUTS = {"view": "the other view", "probabilities": "the softmax"}  # by a reading's parts, as they are told
 STATES = {name: "sum" for name in averages.SUMS} | {"skipped": "sum", "skipped_from": "min", "pressure": "max"}
 
@@ -119,15 +117,11 @@ class CollapseMonitor(Metric):
         self._forget()
 
     def _forget(self) -> None:
-        # By about how many images a reading has: ranks and distances to neighbours depend on it, so a smaller batch is no fall.
-        self._detectors: dict[int, Detector] = {}
-        self._alarms: list[Alarm] = []
-        self._pressure: dict[str, float] = {}
+        self._detection = Detection(self._limits, self._warm_up)
         self._calls, self._step = 0, -1
         self._spacing, self._gradient, self._softmax = float(np.finfo(np.float32).eps), False, 0
         self._losses = Losses()
         self._pending: deque[Reading] = deque()
-        self._readings: defaultdict[int, int] = defaultdict(int)
         self._first: Evidence | None = None
         self._last: Evidence | None = None
         self._values: dict[str, Value] | None = None
@@ -234,26 +228,8 @@ class CollapseMonitor(Metric):
         values = compute_all(evidence, only=reading.METRICS)
         self._first, self._last = self._first or evidence, evidence
         self._values = values
-        for alarm in self._detected(taken.step, values, len(evidence.sample)):
+        for alarm in self._detection.update(taken.step, values, len(evidence.sample)):
             tell(str(Warned(self.layer, alarm.kind, alarm.step, alarm.evidence)))
-
-    def _detected(self, step: int, values: Mapping[str, Value], images: int) -> list[Alarm]:
-        """New alarms, by the detector for readings of about so many images."""
-        if images < FEWEST:
-            return []
-        size = round(math.log(images, SIZES))
-        detector = self._detectors.setdefault(size, Detector(self._limits, self._warm_up))
-        before = len(detector.alarms)
-        detector.update(step, values)
-        self._readings[size] += 1
-        if self._readings[size] >= VOTES:  # before, it has no opinion
-            self._pressure = dict(detector.pressure)
-        elsewhere = {
-            alarm.kind for other in self._detectors.values() if other is not detector for alarm in other.alarms
-        }
-        new = [alarm for alarm in detector.alarms[before:] if alarm.kind not in elsewhere]
-        self._alarms += new
-        return new
 
     def _tell_skipped(self, step: int) -> None:
         if not self._told_skipped:
@@ -275,9 +251,9 @@ class CollapseMonitor(Metric):
         if self._values is None or self._is_synced:
             return
         # Only here, for writing to an accelerator waits for it.
-        device, named = self.latest.device, {alarm.kind for alarm in self._alarms}
+        device, named = self.latest.device, {alarm.kind for alarm in self._detection.alarms}
         self.latest = torch.tensor([_number(self._values.get(name)) for name in reading.METRICS], device=device)
-        self.pressure = torch.tensor(max(self._pressure.values(), default=0.0), device=device)
+        self.pressure = torch.tensor(max(self._detection.pressure.values(), default=0.0), device=device)
         self.alarmed = torch.tensor([float(kind in named) for kind in KINDS], device=device)
 
     def sync(
@@ -344,17 +320,15 @@ class CollapseMonitor(Metric):
         """What this rank has named so far, in the order of steps."""
         self.settle()
         return [
-            Warned(self.layer, alarm.kind, alarm.step, alarm.evidence, self._stands(alarm)) for alarm in self._alarms
+            Warned(self.layer, alarm.kind, alarm.step, alarm.evidence, self._detection.stands(alarm))
+            for alarm in self._detection.alarms
         ]
-
-    def _stands(self, alarm: Alarm) -> bool:
-        return self._pressure.get(alarm.kind, 0.0) >= HOLD * self._limits.get(alarm.kind, 1.0)
 
     @property
     def pressures(self) -> dict[str, float]:
         """Kind -> how near this rank's last readings stand to an alarm, 1 being one; before `limits`."""
         self.settle()
-        return dict(self._pressure)
+        return dict(self._detection.pressure)
 
     def signatures(self) -> list[Signature]:
         """What the loss's curve says: hints alone, for a loss may also sit where it does for a good reason."""
