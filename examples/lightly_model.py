@@ -1,6 +1,6 @@
 """The monitor beside a model of the lightly library: DINO's head taught by itself, without any of DINO's guards.
 
-    pip install 'collapselab[examples]'
+    pip install '.[examples]'
     python examples/lightly_model.py
 
 Teacher and student are one network, and gradients reach both: cross-entropy is least where all mass lies on one prototype,

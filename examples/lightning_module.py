@@ -1,6 +1,6 @@
 """The monitor in a Lightning module: VICReg on digits without its variance term, stopped when the monitor names the collapse.
 
-pip install 'collapselab[examples]'
+pip install '.[examples]'
 python examples/lightning_module.py
 """
 
