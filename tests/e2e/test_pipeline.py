@@ -85,10 +85,24 @@ def test_editing_a_regime_reruns_it_the_evaluation_and_the_report(clone: Clone) 
         superseded = [key for key, run in clone.mlflow_runs().items() if isinstance(run, dict) and run["superseded"]]
     finally:
         params.write_text(text)
-    assert ran - {"preview"} == EVALUATION | {"pretrain@supervised"}
+    assert ran - {"preview"} == EVALUATION | {"download", "pretrain@supervised"}
     assert superseded and all("/simsiam/" not in key or "/pretrain" not in key for key in superseded)
     clone.run("dvc", "repro")
     assert clone.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_other_images_are_made_where_one_key_of_the_data_changes(clone: Clone) -> None:
+    """`size` among them, which DVC's record of earlier runs passes over."""
+    params, made = clone.root / "params.yaml", clone.root / "data/digits/manifest.json"
+    text, before = params.read_text(), made.read_text()
+    try:
+        params.write_text(text.replace("size: [14, 22]", "size: [14, 24]"))
+        assert clone.repro("--single-item", "download") == ["download"]
+        assert json.loads(made.read_text())["sha256"] != json.loads(before)["sha256"]
+    finally:
+        params.write_text(text)
+    clone.run("dvc", "repro", "--single-item", "download")
+    assert made.read_text() == before and clone.run("git", "status", "--porcelain").stdout == ""
 
 
 def test_plain_and_parallel_runs_give_the_same_bytes(clone: Clone) -> None:
