@@ -220,10 +220,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.fast:
         trials = run(FAST_PLAN)
     else:
-        trials = run(replace(FULL_PLAN, first=given.first_seed), given.root or [Path()], networks=True)
-        if not any(trial.group == "trained" for trial in trials):
-            print("nothing is written: no trained network under runs/; `make repro` trains some", file=sys.stderr)
+        roots = given.root or [Path()]
+        if next(trained(roots), None) is None:
+            print("nothing is run: no trained network under runs/; `make repro` trains some", file=sys.stderr)
             return 2
+        trials = run(replace(FULL_PLAN, first=given.first_seed), roots, networks=True)
         write(given.out, trials, RIGHT, FALSE)
     false, healthy = alarms(trials)
     print(f"{len(trials)} cases; {false} false alarms in {healthy} healthy ones")
