@@ -1,6 +1,7 @@
 # `make help` lists the targets. Everything happens in .venv and in this folder.
 PYTHON ?= python3
 STUDY ?=
+PART ?=
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 EXTRAS := .venv/extras
@@ -76,9 +77,9 @@ definitions: install ## docs/definitions.md: metrics and losses against other li
 	$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --target .venv/definitions --no-deps -r bench/definitions/requirements.txt
 	PYTHONPATH=.venv/definitions $(BIN)/python -m bench.definitions
 
-speed: install ## docs/speed.md: times against peers, in turns; half an hour on a machine that does nothing else
+speed: install ## docs/speed.md: times against peers, in turns; 20 minutes on a machine that does nothing else (PART=name: that alone)
 	$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --target .venv/speed --no-deps -r bench/speed/requirements.txt
-	PYTHONPATH=.venv/speed $(BIN)/python -m bench.speed
+	PYTHONPATH=.venv/speed $(BIN)/python -m bench.speed $(PART)
 
 lock: install ## requirements.lock from pyproject.toml; tests/extras.lock from its optional dependencies, those alone
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --group dev pyproject.toml -o requirements.lock

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from bench.speed import NAMES, gpu, page, peer
+from bench.speed.__main__ import before
 from bench.speed.measure import Part, Result, Side
 
 from collapselab.backbones import VisionTransformer
 from collapselab.config.training import ViT
 from collapselab.errors import UserError
+from collapselab.files import read_json
 from collapselab.methods.token_distillation import TokenDistillation, TokenDistillationConfig, TokenHead
 
 VIT = ViT(architecture="vit", patch=4, width=256, depth=6, heads=4, mlp=1024, dropout=0.0)
@@ -85,3 +87,17 @@ def test_the_gpus_benchmark_asks_for_one() -> None:
 
 def test_every_benchmark_has_a_goal() -> None:
     assert set(page.GOALS) == set(NAMES)
+
+
+def test_a_part_measured_again_joins_the_others_of_its_machine_alone() -> None:
+    written = read_json(page.DOCS / "speed.json")
+    found = before(written["machine"])
+    assert found == written
+    found["ratios"]["knn"]["parts"] = {
+        "50 x 10 x 8": {"ratio": {"median": 2, "min": 1, "max": 3}, "peer_s": 4, "ours_s": 2}
+    }
+    text = page.page(found)
+    assert "| 50 x 10 x 8 | **2.00** | met | 1.00 | 3.00 | 4 | 2 |  |" in text
+    assert all(f"| {name} |" in text for name in written["ratios"]["pretrain"]["parts"])
+    with pytest.raises(UserError, match=r"'cores': 3.*Measure all parts"):
+        before(written["machine"] | {"cores": 3})

@@ -1,15 +1,13 @@
-"""docs/speed.md and docs/speed.json from what was measured."""
+"""docs/speed.md and docs/speed.json from what was measured, and one benchmark's lines for a terminal."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.speed.measure import Part, Result, machine
-from bench.speed.small import Small
+from bench.speed.measure import Result
 
 from collapselab.files import write_json, write_text
 
@@ -25,41 +23,18 @@ GOALS = {
 }
 
 
-def write(
-    results: list[Result],
-    small: list[Small],
-    startup: Mapping[str, float],
-    memory: Mapping[str, Mapping[str, float]],
-    recording: Mapping[str, Mapping[str, float]],
-) -> None:
-    found = {
-        "machine": machine(),
-        "ratios": {result.name: _without_machine(result) for result in results},
-        "small": [asdict(one) for one in small],
-        "startup_s": {name: round(value, 3) for name, value in startup.items()},
-        "memory_mib": {
-            regime: {name: round(value, 1) for name, value in parts.items()} for regime, parts in memory.items()
-        },
-    }
-    found["recording_share"] = {
-        run: {name: round(share, 5) for name, share in shares.items()} for run, shares in recording.items()
-    }
+def write(found: Mapping[str, Any]) -> None:
+    """docs/speed.json as it is, docs/speed.md for a person.
+
+    Args:
+        found: `machine`, `ratios` {benchmark: as its Result's JSON}, `small`, `startup_s`, `memory_mib` and `recording_share`.
+    """
     write_json(DOCS / "speed.json", found)
-    write_text(DOCS / "speed.md", page(results, small, startup, memory, recording))
+    write_text(DOCS / "speed.md", page(found))
 
 
-def _without_machine(result: Result) -> dict[str, Any]:
-    return {name: value for name, value in result.as_json().items() if name != "machine"}
-
-
-def page(
-    results: list[Result],
-    small: list[Small],
-    startup: Mapping[str, float],
-    memory: Mapping[str, Mapping[str, float]],
-    recording: Mapping[str, Mapping[str, float]],
-) -> str:
-    about = machine()
+def page(found: Mapping[str, Any]) -> str:
+    about = found["machine"]
     lines = [
         "# Speed",
         "",
@@ -70,20 +45,29 @@ def page(
         "`collapselab bench NAME`. As JSON: [speed.json](speed.json).",
         "",
     ]
-    for result in results:
-        lines += [f"## {result.name}", "", f"Peer: {result.peer}. Goal: {GOALS[result.name]}.", ""]
+    for name, result in found["ratios"].items():
+        lines += [f"## {name}", "", f"Peer: {result['peer']}. Goal: {GOALS[name]}.", ""]
         lines += [
             "| | ratio | goal | smallest | largest | peer, s | ours, s | beside |",
             "|---|---|---|---|---|---|---|---|",
         ]
-        lines += [_row(name, part, LEAST[result.name]) for name, part in result.parts.items()] + [""]
-    return "\n".join([*lines, *_small(small), *_startup(startup), *_memory(memory), *_recording(recording)])
+        lines += [_row(part, values, LEAST[name]) for part, values in result["parts"].items()] + [""]
+    return "\n".join(
+        [
+            *lines,
+            *_small(found["small"]),
+            *_startup(found["startup_s"]),
+            *_memory(found["memory_mib"]),
+            *_recording(found["recording_share"]),
+        ]
+    )
 
 
-def _row(name: str, part: Part, least: float) -> str:
-    values = part.as_json()
+def _row(name: str, values: Mapping[str, Any], least: float) -> str:
     ratio = values["ratio"]
-    beside = ", ".join(f"{key} {value:.3g}" for key, value in part.beside.items())
+    beside = ", ".join(
+        f"{key} {value:.3g}" for key, value in values.items() if key not in ("ratio", "peer_s", "ours_s")
+    )
     met = "" if name in WITHOUT_GOAL else "met" if round(ratio["median"], 2) >= least else "missed"
     return (
         f"| {name} | **{ratio['median']:.2f}** | {met} | {ratio['min']:.2f} | {ratio['max']:.2f} "
@@ -91,7 +75,7 @@ def _row(name: str, part: Part, least: float) -> str:
     )
 
 
-def _small(small: list[Small]) -> list[str]:
+def _small(small: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         "## Small networks",
         "",
@@ -100,7 +84,7 @@ def _small(small: list[Small]) -> list[str]:
         "| regime | one thread | two threads | augmentation | products |",
         "|---|---|---|---|---|",
         *(
-            f"| {one.regime} | {one.one:.1f} | {one.two:.1f} | {one.augmentation:.1f} | {one.products:.1f} |"
+            f"| {one['regime']} | {one['one']:.1f} | {one['two']:.1f} | {one['augmentation']:.1f} | {one['products']:.1f} |"
             for one in small
         ),
         "",
