@@ -322,6 +322,7 @@ def test_one_monitor_watches_one_layer() -> None:
         {"limits": {"compleat": 1.0}},
         {"limits": {"complete": 0.0}},
         {"prototypes": (0,)},
+        {"prototypes": 4096},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:

@@ -13,10 +13,16 @@ WIDEST = 8192  # channels: the running covariance of so many takes 256 MiB
 
 
 def check_options(
-    mode: str, temperature: float, limits: Mapping[str, float], counts: Iterable[tuple[str, int, int]]
+    mode: str,
+    temperature: float,
+    limits: Mapping[str, float],
+    counts: Iterable[tuple[str, int, int]],
+    prototypes: Iterable[int],
 ) -> None:
     """Raises UserError that names the option. counts: (name, value, least)."""
-    for name, value, least in counts:
+    if not isinstance(prototypes, Iterable) or isinstance(prototypes, str):
+        raise UserError(f"CollapseMonitor: prototypes = {prototypes}: must be several numbers, or one in a tuple")
+    for name, value, least in [*counts, *(("prototypes", count, 2) for count in prototypes)]:
         if not isinstance(value, int) or value < least:
             raise UserError(f"CollapseMonitor: {name} = {value}: must be a whole number of at least {least}")
     if not temperature > 0:

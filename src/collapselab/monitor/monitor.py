@@ -27,9 +27,8 @@ from collapselab.monitor.inputs import check_batch, check_options
 from collapselab.monitor.losses import Losses
 from collapselab.monitor.reading import Choice, Reading
 from collapselab.monitor.warned import Warned, tell
+from collapselab.monitor.words import Words
 
-NOT_FINITE = "NaN, infinity or numbers too large to square"
-INPUTS = {"view": "the other view", "probabilities": "the softmax"}  # by a reading's parts, as they are told
 STATES = {name: "sum" for name in averages.SUMS} | {"skipped": "sum", "skipped_from": "min", "pressure": "max"}
 
 
@@ -103,8 +102,7 @@ class CollapseMonitor(Metric):
     ) -> None:
         super().__init__(**kwargs)
         counts = [("window", window, 1), ("every", every, 1), ("images", images, FEWEST), ("channels", channels, 1)]
-        counts += [("prototypes", count, 2) for count in prototypes]
-        check_options(mode, temperature, limits or {}, counts)
+        check_options(mode, temperature, limits or {}, counts, prototypes)
         self.layer, self.mode, self.every, self.temperature = layer, mode, every, temperature
         self.keep = 1 - 1 / window
         self._prototypes = prototypes
@@ -125,8 +123,7 @@ class CollapseMonitor(Metric):
         self._first: Evidence | None = None
         self._last: Evidence | None = None
         self._values: dict[str, Value] | None = None
-        self._told_skipped = False
-        self._unread: dict[str, int] = {}  # by what was given, the step of the first reading in which it was not finite
+        self._words = Words(self.layer, self.mode)
 
     def reset(self) -> None:
         """Forget everything, the marks of the detector too: for a new network, not for a new epoch."""
@@ -221,28 +218,15 @@ class CollapseMonitor(Metric):
         """Give a reading to the detector, and tell of what it named."""
         evidence, unread = taken.evidence()
         if evidence is None:
-            self._tell_skipped(taken.step)
+            self._words.tell_skipped(taken.step)
             return
         for name in unread:
-            self._tell_unread(INPUTS[name], taken.step)
+            self._words.tell_unread(name, taken.step)
         values = compute_all(evidence, only=reading.METRICS)
         self._first, self._last = self._first or evidence, evidence
         self._values = values
         for alarm in self._detection.update(taken.step, values, len(evidence.sample)):
             tell(str(Warned(self.layer, alarm.kind, alarm.step, alarm.evidence)))
-
-    def _tell_skipped(self, step: int) -> None:
-        if not self._told_skipped:
-            self._told_skipped = True
-            tell(f"{self.layer}: {NOT_FINITE} at step {step}: such batches are left out; find what made them")
-
-    def _tell_unread(self, given: str, step: int) -> None:
-        if given not in self._unread:
-            self._unread[given] = step
-            tell(f"{self.layer}: {self._without(given)}; find what made them")
-
-    def _without(self, given: str) -> str:
-        return f"NaN or infinity in {given}, first at step {self._unread[given]}: such readings do without it"
 
     def settle(self) -> None:
         """Judge readings that are still on their way; `compute`, `warnings` and `report` do so themselves."""
@@ -297,7 +281,7 @@ class CollapseMonitor(Metric):
             name: getattr(self, name).cpu() for name in ("skipped", "skipped_from", "pressure", "alarmed", "latest")
         }
         if float(host["skipped"]):  # between two readings nobody looked
-            self._tell_skipped(int(host["skipped_from"]))
+            self._words.tell_skipped(int(host["skipped_from"]))
         found = dict(zip(reading.METRICS, host["latest"].tolist(), strict=True))
         found = {name: value for name, value in found.items() if not math.isnan(value)}
         if float(self.images) > 0:
@@ -346,31 +330,14 @@ class CollapseMonitor(Metric):
         found = diagnose(self._last, start, signatures=self.signatures(), where="at the monitor's first step", draws=0)
         named = [str(warned) for warned in self.warnings if warned.standing]
         told = f"{'; '.join(named)}. The latest reading by itself: {found.sentence}" if named else found.sentence
-        return replace(found, warnings=[*named, *found.warnings, self._seen()], sentence=told)
+        return replace(found, warnings=[*named, *found.warnings, self._words.seen(self._gradient)], sentence=told)
 
     def report(self) -> str:
         """Lines for a person: what was named and when, what the loss says, and what these features are."""
         self.settle()
-        named = [f"{warned}{'' if warned.standing else ' (no longer)'}" for warned in self.warnings]
-        loss = [f"{self.layer}: the loss hints at {s.kind} collapse: {s.sentence}" for s in self.signatures()]
-        lines = named or [f"{self.layer}: no collapse was named up to step {self._step}"]
-        if self.scatter.ndim and float(self.skipped):
-            lines.append(
-                f"{self.layer}: {int(self.skipped)} batches left out, with {NOT_FINITE}, the first at step "
-                f"{int(self.skipped_from)}"
-            )
-        lines += [f"{self.layer}: {self._without(given)}" for given in self._unread]
-        return "\n".join([*lines, *loss, f"{self.layer}: {self._seen()}"])
-
-    def _seen(self) -> str:
-        if self.mode == "eval":
-            doubt = ", though it carries gradients" if self._gradient else ""
-            return f"these are said to be eval-mode features{doubt}"
-        doubt = "" if self._gradient else "; none carried a gradient: if the network was in eval mode, say mode='eval'"
-        return (
-            "these are train-mode features: batch statistics, dropout and augmentation add variance that no image put there, so "
-            f"ranks and spreads read higher than in eval mode{doubt}"
-        )
+        skipped = int(self.skipped) if self.scatter.ndim else 0
+        first = int(self.skipped_from) if skipped else 0
+        return self._words.report(self.warnings, self.signatures(), self._step, skipped, first, self._gradient)
 
 
 def _plain(device: torch.device) -> ExitStack:
