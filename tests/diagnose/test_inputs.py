@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.diagnose.conftest import Array, Result, Run, flat, gaussian, snapshot
 
 from collapselab.diagnose.arrays import open_file
 from collapselab.errors import UserError
+from collapselab.files import load_about, load_arrays, save_arrays
 
 Npy = Callable[[str, Array], Path]
 
@@ -147,6 +150,10 @@ def test_snapshots_that_are_no_run(run: Run, npy: Npy, tmp_path: Path) -> None:
     refused(run("diagnose", one, npy("bare", gaussian())), "others are plain arrays")
     refused(run("diagnose", one, "--layer", "representatoin"), "did you mean `representation`")
     both = snapshot(tmp_path / "both.safetensors", 6, layers | {"embedding": gaussian()})
+    for about in ({"step": "late"}, {"loss_layers": 3}, {"representation": ["representation"]}):
+        odd = snapshot(tmp_path / "odd.safetensors", 6, layers)
+        save_arrays(odd, load_arrays(odd), load_about(odd) | about)
+        refused(run("diagnose", odd), odd, "no whole snapshot")
     views = npy("v", views_of(gaussian(), 1.0))
     refused(run("diagnose", both, "--views", views), "--views belongs to one layer", "embedding, representation")
     assert run("diagnose", both, "--layer", "embedding", "--views", views).code == 0
@@ -182,6 +189,27 @@ def test_names_that_are_known_in_a_file(run: Run, tmp_path: Path) -> None:
     labels = tmp_path / "labels.npy"
     np.save(labels, np.arange(300))
     refused(run("diagnose", tmp_path / "all.npz", "--labels", tmp_path / "all.npz", "--views", labels), "views are")
+
+
+def test_labels_that_only_a_pickle_could_give_are_left_out_and_said_to_be(run: Run, tmp_path: Path) -> None:
+    path, plain = tmp_path / "objects.npz", tmp_path / "labels.npy"
+    names = np.array(["cat", "dog", "owl"])[np.arange(300) % 3]
+    np.savez(path, features=gaussian(), labels=names.astype(object))
+    found = run("diagnose", path, "--json").json
+    assert any("labels in" in told and "left out" in told for told in found["warnings"])
+    assert "nc1" not in found["metrics"]
+    np.save(plain, names)
+    found = run("diagnose", path, "--labels", plain, "--json").json
+    assert "nc1" in found["metrics"] and not any("left out" in told for told in found["warnings"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_a_files_name_may_be_no_text(run: Run, tmp_path: Path) -> None:
+    path, page, plot = (tmp_path / os.fsdecode(b"na\xefve" + end) for end in (b".npy", b".html", b".svg"))
+    np.save(path, flat())
+    assert run("diagnose", path, "--html", page, "--plot", plot).code == 0
+    assert "na\ufffdve" in page.read_text() and plot.exists()
+    assert run("diagnose", path, "--json").json["verdicts"] == {"na\ufffdve": ["dimensional"]}
 
 
 def test_safetensors_with_half_precision(run: Run, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from collapselab.collapse.snapshot import Snapshot, is_snapshot, read_snapshot
 from collapselab.config.base import nearest
@@ -15,6 +17,7 @@ from collapselab.files import read_json
 from collapselab.runs import step_of
 
 FEATURES = ("features", "embeddings")
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Subject:
 
     def read(self, step: Path) -> Snapshot:
         """One of `steps`."""
-        snapshot = read_snapshot(step)
+        snapshot = _whole(step, read_snapshot)
         return snapshot.of_cosines() if self.cosines else snapshot
 
 
@@ -103,17 +106,33 @@ def _bare(files: Sequence[File], layer: str, options: Mapping[str, Path]) -> Sub
         key = _chosen(file, layer)
         layers[name] = evidence(_given(file, key), _own_sides(file, key) | given)
     return Subject(
-        name=", ".join(str(file.path) for file in files),
+        name=", ".join(_shown(file.path) for file in files),
         snapshot=Snapshot(0, names[0], tuple(names), layers),
         bare=True,
+        notes=tuple(note for file in files for note in _left_out(file, options)),
     )
+
+
+def _left_out(file: File, options: Mapping[str, Path]) -> list[str]:
+    """What lies beside the features under its usual name and can't be read, where no option gives it."""
+    return [
+        f"{name} in {_shown(file.path)} were left out: they are Python objects, which only a pickle could give; save them as plain "
+        f"numbers or text, np.asarray({name}, dtype='U') for names"
+        for name in SIDES
+        if name in file.refused and name not in options
+    ]
+
+
+def _shown(path: str | Path) -> str:
+    """A path or a part of one as it can be printed and drawn: what is no text in a file's name becomes a question mark."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _names(paths: Sequence[Path], layer: str) -> list[str]:
     """A layer is called as its file, or, inside a single file, as its array."""
     if len(paths) == 1:
-        return [layer or paths[0].stem]
-    names = [path.stem for path in paths]
+        return [layer or _shown(paths[0].stem)]
+    names = [_shown(path.stem) for path in paths]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"two files are called {name}: layers are named by their files, rename one")
@@ -188,15 +207,26 @@ def _snapshots_in(folder: Path) -> list[Path]:
     raise UserError(f"{folder} holds no snapshots (step-*.safetensors): {hint}")
 
 
+def _whole(path: Path, read: Callable[[Path], Part]) -> Part:
+    """What `read` finds in a snapshot. Raises UserError where its metadata isn't what pretraining writes."""
+    try:
+        return read(path)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path} is no whole snapshot, its metadata is not what pretraining writes: {error!r}"
+        ) from error
+
+
 def _run(paths: Sequence[Path], folder: Path | None, layer: str, options: Mapping[str, Path]) -> Subject:
     """Snapshots of one run: the last is diagnosed, the first is its start."""
-    ordered = sorted(paths, key=step_of)
+    found = {path: _whole(path, step_of) for path in paths}
+    ordered = sorted(paths, key=found.__getitem__)
     first, last = ordered[0], ordered[-1]
-    steps = [step_of(path) for path in ordered]
+    steps = [found[path] for path in ordered]
     for step in steps:
         if steps.count(step) > 1:
             raise UserError(f"two snapshots are of step {step}: give one of them as --reference instead")
-    now, before = read_snapshot(last), read_snapshot(first)
+    now, before = _whole(last, read_snapshot), _whole(first, read_snapshot)
     if now.representation != before.representation or set(now.layers) != set(before.layers):
         raise UserError(f"{first} and {last} are of different networks: give one of them as --reference instead")
     snapshot = _with_sides(_only(now, layer, last), options, str(last))
@@ -206,7 +236,7 @@ def _run(paths: Sequence[Path], folder: Path | None, layer: str, options: Mappin
     about = read_json(config) if config and config.is_file() else {}
     guards = about.get("guards_off") if isinstance(about, dict) else None
     return Subject(
-        name=str(folder or last),
+        name=_shown(folder or last),
         snapshot=snapshot.beside(start) if start else snapshot,
         start=start,
         steps=tuple(ordered) if start else (),
