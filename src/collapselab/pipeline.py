@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import redirect_stdout, suppress
 from io import StringIO
@@ -18,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from collapselab.config.study import Study
+from collapselab.config.study import Study, read_params
 from collapselab.console import progress
 from collapselab.data.dataset import load_manifest
 from collapselab.errors import UserError
@@ -125,6 +126,7 @@ def reproduce(study: Study, jobs: int) -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     for name, value in ALLOCATION.items():
         os.environ.setdefault(name, value)
+    check_followed(read_params(), read_params(Path("dvc.yaml")))
     remove_leftovers(study)
     _check_labels(study)
     names = stale_cells()
@@ -141,6 +143,20 @@ def _end(number: int, frame: object) -> None:
         with suppress(psutil.NoSuchProcess):
             child.send_signal(signal.SIGINT)
     raise KeyboardInterrupt
+
+
+def check_followed(params: Mapping[str, Any], pipeline: Mapping[str, Any]) -> None:
+    """Raises UserError where a stage follows a section that has defaults and was left out: DVC says so after the training only."""
+    for name, stage in pipeline["stages"].items():
+        followed = [key for key in stage.get("params", []) if isinstance(key, str)]  # not a whole file's
+        for key in followed:
+            found: Any = params
+            for part in key.split("."):
+                found = found.get(part) if isinstance(found, Mapping) else None
+            if found is None:
+                raise UserError(
+                    f"params.yaml: {key} is missing, which stage {name} follows: `{{}}` there takes its defaults"
+                )
 
 
 def _check_labels(study: Study) -> None:

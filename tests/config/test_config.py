@@ -167,17 +167,51 @@ def test_every_key_says_what_it_is() -> None:
 # ---- choosing a study
 
 
-def test_a_study_is_copied_in_unless_edits_would_be_lost(tmp_path: Path) -> None:
-    folder, params = tmp_path / "studies", tmp_path / "params.yaml"
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    """A folder of two valid studies, one and two."""
+    folder = tmp_path / "studies"
     folder.mkdir()
-    (folder / "one.yaml").write_text("study: one\n")
-    (folder / "two.yaml").write_text("study: two\n")
-    select("one", params, folder)
-    select("two", params, folder)
-    assert params.read_text() == "study: two\n"
-    params.write_text("study: two\n# mine\n")
+    for name in ("one", "two"):
+        (folder / f"{name}.yaml").write_text(
+            (ROOT / "tests" / "tiny.yaml").read_text().replace("study: tiny", f"study: {name}")
+        )
+    return folder
+
+
+def test_a_study_is_copied_in_unless_edits_would_be_lost(studies: Path) -> None:
+    params, two = studies.with_name("params.yaml"), (studies / "two.yaml").read_text()
+    select("one", params, studies)
+    select("two", params, studies)
+    assert params.read_text() == two
+    params.write_text(two + "# mine\n")
     with pytest.raises(UserError, match="holds edits that no file of"):
-        select("one", params, folder)
-    assert params.read_text() == "study: two\n# mine\n"
+        select("one", params, studies)
+    assert params.read_text() == two + "# mine\n"
     with pytest.raises(UserError, match=r"no study 'tow'.*did you mean `two`"):
-        select("tow", params, folder)
+        select("tow", params, studies)
+
+
+def test_a_study_may_be_edited_and_copied_in_again(studies: Path) -> None:
+    params, one = studies.with_name("params.yaml"), studies / "one.yaml"
+    select("one", params, studies)
+    one.write_text(one.read_text() + "# better\n")
+    select("one", params, studies)
+    assert params.read_text() == one.read_text()
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "told"),
+    [
+        ("study: one", "study: two", "study = 'two': must be the file's own name, 'one'"),
+        ("seeds:", "seedz:", r"one\.yaml: seedz.*did you mean `seeds`"),
+    ],
+)
+def test_a_study_that_is_not_right_is_refused_before_it_is_copied(
+    studies: Path, was: str, becomes: str, told: str
+) -> None:
+    params, one = studies.with_name("params.yaml"), studies / "one.yaml"
+    one.write_text(one.read_text().replace(was, becomes, 1))
+    with pytest.raises(UserError, match=told):
+        select("one", params, studies)
+    assert not params.exists()
