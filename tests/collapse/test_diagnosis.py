@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import entropy
 
+from collapselab.collapse import kind
 from collapselab.collapse.diagnosis import Diagnosis, diagnose
 from collapselab.collapse.evidence import Evidence
 from collapselab.collapse.kind import KINDS, load_kinds
@@ -307,11 +308,12 @@ def test_features_that_cannot_be_measured_are_refused(features: NDArray[np.float
 
 def test_every_kind_has_a_page_and_thresholds() -> None:
     kinds = load_kinds()
+    assert set(kind._REGISTERED) == set(KINDS), "a kind's name belongs into KINDS of collapse/kind.py"
     assert tuple(kinds) == KINDS
-    for name, kind in kinds.items():
-        assert kind.what and kind.measured and kind.looks_like and kind.causes and kind.remedies and kind.sources
+    for name, one in kinds.items():
+        assert one.what and one.measured and one.looks_like and one.causes and one.remedies and one.sources
         assert any(threshold.startswith(f"{name}/") for threshold in THRESHOLDS)
-        assert set(kind.reads) <= set(load_metrics()) and set(kind.against) <= set(load_metrics())
+        assert set(one.reads) <= set(load_metrics()) and set(one.against) <= set(load_metrics())
 
 
 def test_another_run_with_the_same_collapse_acquits_nobody() -> None:

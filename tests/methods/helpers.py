@@ -14,6 +14,7 @@ RESNET = ResNet(architecture="resnet", widths=[4, 8], blocks=[1, 1], stem_stride
 VIT = ViT(architecture="vit", patch=8, width=16, depth=1, heads=2, mlp=32, dropout=0.1)
 COMMON = {"backbone": "b", "augmentation": "a", "epochs": 1}
 NEED_VIT = ("token_distillation", "ijepa")
+NEED_RESNET = ("directclr",)
 
 
 def regime(method: str, **keys: object) -> Regime:
@@ -33,6 +34,25 @@ CONFIGS = {
     "supervised": regime("supervised"),
     "token_distillation": regime("token_distillation", head=[8, 8, 6]),
 }
+# The outputs that each loss reads.
+LOSSES = {
+    "simsiam": ("p1", "p2", "z1", "z2"),
+    "byol": ("p1", "p2", "z1", "z2"),
+    "simclr": ("z1", "z2"),
+    "moco_v3": ("p1", "p2", "z1", "z2"),
+    "directclr": ("z1", "z2"),
+    "barlow_twins": ("z1", "z2"),
+    "vicreg": ("z1", "z2"),
+    "dino": ("s1", "s2", "t1", "t2"),
+    "token_distillation": ("student", "teacher"),
+    "ijepa": ("prediction", "target"),
+    "supervised": ("logits",),
+}
+for listed in (CONFIGS, LOSSES):
+    missing = sorted(set(METHODS) - set(listed))
+    assert not missing, (
+        f"{', '.join(missing)}: add a small regime to CONFIGS and the loss's inputs to LOSSES in tests/methods/helpers.py"
+    )
 
 
 def backbone_of(config: Regime) -> Backbone:

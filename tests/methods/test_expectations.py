@@ -94,4 +94,4 @@ def test_no_methods_file_is_left_out_of_the_list() -> None:
         found = importlib.import_module(f"collapselab.methods.{module.name}")
         for value in vars(found).values():
             named = isinstance(value, type) and issubclass(value, Method) and "name" in vars(value)
-            assert not named or METHODS.get(value.name) is value
+            assert not named or METHODS.get(value.name) is value, f"list {value.__name__} in methods/__init__.py"

@@ -49,7 +49,9 @@ def test_lightly_itself_agrees_with_what_is_recorded(comparison: LossComparison)
 def test_every_method_with_a_loss_in_lightly_is_compared() -> None:
     from collapselab.methods import METHODS
 
-    assert {comparison.method for comparison in COMPARISONS} == set(METHODS) - WITHOUT
+    assert {comparison.method for comparison in COMPARISONS} == set(METHODS) - WITHOUT, (
+        "a method belongs into COMPARISONS of bench/definitions/losses.py, or into WITHOUT above where lightly has no such loss"
+    )
     assert set(recorded()) == set(METHODS) - WITHOUT
     text = re.sub(r"\s+", " ", PAGE.read_text())
     assert "lightly has no loss of its own for token distillation, and trains I-JEPA on torch's smooth L1" in text
