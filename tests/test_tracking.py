@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import yaml
 
 from collapselab.errors import UserError
-from collapselab.tracking import Tracked, comparison_url, find_root, live, track
+from collapselab.tracking import Tracked, check_port, comparison_url, find_root, live, track
 from collapselab.tracking.disk import digest
 from collapselab.tracking.projection import compare
 from collapselab.tracking.server import Store, home
@@ -334,6 +335,54 @@ def test_a_store_that_cannot_be_opened_is_one_error(study: Fake, monkeypatch: py
 def test_a_damaged_database_is_one_error(study: Fake) -> None:
     (study.root / "mlflow.db").write_bytes(b"not a database, but long enough to look at" * 100)
     with pytest.raises(UserError, match="damaged"):
+        track(study.root)
+
+
+def test_an_interrupted_first_tracking_leaves_no_half_database(study: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = study.root / "mlflow.db"
+    database.unlink()
+
+    def interrupted(uri: str) -> None:
+        Path(uri.removeprefix("sqlite:///")).write_bytes(b"half of the tables")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mlflow.MlflowClient", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            track(study.root)
+    assert not list(study.root.glob("mlflow.db.*.tmp")) and not database.stat().st_size
+    assert track(study.root).created == ALL
+    assert not list(study.root.glob("mlflow.db.*.tmp")) and track(study.root).kept == ALL
+
+
+def test_a_port_that_is_taken_is_named_before_anything_is_served() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} cannot be used .*--port NUMBER"):
+            check_port(port)
+    check_port(port)
+
+
+def test_lost_curves_replace_no_run(study: Fake) -> None:
+    track(study.root)
+    curves = study.root / "runs/tiny/collapse/metrics.csv"
+    whole = curves.read_text()
+    curves.write_text(
+        "".join(line for line in whole.splitlines(True) if not line.startswith(f"{REGIMES[0]},{SEEDS[0]},"))
+    )
+    found = track(study.root)
+    # The parent alone, as where any child is missing: the run that holds the curves stays.
+    assert found.superseded == 1 and any("metrics.csv has no line of" in note for note in found.notes)
+    for content in (b"a,b\nfoo\n", b"\xff\xfe\n\xff"):
+        curves.write_bytes(content)
+        with pytest.raises(UserError, match=r"metrics\.csv cannot be read"):
+            track(study.root)
+    curves.write_text(whole)
+    assert track(study.root).kept == ALL
+    (study.root / "runs/tiny/knn.json").write_text("[]")
+    with pytest.raises(UserError, match="knn results of tiny cannot be read"):
         track(study.root)
 
 

@@ -81,7 +81,7 @@ def toys() -> None:
 @app.command()
 def track(
     follow: Annotated[bool, typer.Option("--follow", help="keep logging a run in progress; Ctrl-C ends it")] = False,
-    interval: Annotated[float, typer.Option(min=0.5, help="seconds between looks, with --follow")] = 5.0,
+    interval: Annotated[float, typer.Option(min=0.5, max=3600, help="seconds between looks, with --follow")] = 5.0,
 ) -> None:
     """Project what the stages wrote into MLflow, as the pipeline's last stage does."""
     from collapselab import tracking
@@ -99,8 +99,10 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     from collapselab import tracking
 
     root = enter_root()
-    print(*tracking.track(root).lines(port), sep="\n", flush=True)
     store = tracking.Store(root, "")
+    if not store.served:
+        tracking.check_port(port)
+    print(*tracking.track(root).lines(port), sep="\n", flush=True)
     if store.served:
         raise UserError(f"MLFLOW_TRACKING_URI names a server: open {store.uri} in a browser")
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

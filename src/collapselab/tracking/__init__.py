@@ -18,9 +18,9 @@ from pathlib import Path
 
 from collapselab.errors import UserError
 from collapselab.tracking.projection import Tracked, track
-from collapselab.tracking.server import Store, comparison_url
+from collapselab.tracking.server import Store, check_port, comparison_url
 
-__all__ = ["Store", "Tracked", "comparison_url", "find_root", "follow", "track"]
+__all__ = ["Store", "Tracked", "check_port", "comparison_url", "find_root", "follow", "track"]
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -109,9 +109,12 @@ class Tree:
         """The lines of collapse/metrics.csv of each (regime, seed), headers left out."""
         path = self.runs / "collapse" / "metrics.csv"
         cells: dict[tuple[str, str], list[str]] = {}
-        for line in path.read_text().splitlines()[1:] if path.exists() else ():
-            regime, seed, _ = line.split(",", 2)
-            cells.setdefault((regime, seed), []).append(line)
+        try:
+            for line in path.read_text().splitlines()[1:] if path.exists() else ():
+                regime, seed, _ = line.split(",", 2)
+                cells.setdefault((regime, seed), []).append(line)
+        except ValueError as error:  # bytes that are no text, too
+            raise _damaged(path, error) from error
         return cells
 
     def pretrained(self, regime: str, seed: str) -> Path:
@@ -131,8 +134,11 @@ class Tree:
 
     def result(self, name: str, regime: str, seed: str) -> dict[str, Any] | None:
         """A cell's entry in one of `results`."""
-        entries = self.results.get(name, {}).get("regimes", {}).get(regime, [])
-        return next((entry for entry in entries if str(entry["seed"]) == seed), None)
+        try:
+            entries = self.results.get(name, {}).get("regimes", {}).get(regime, [])
+            return next((entry for entry in entries if str(entry["seed"]) == seed), None)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise _damaged(f"the {name} results of {self.study}", error) from error
 
     def absent(self, stage: str) -> str | None:
         """Why a stage's output cannot be tracked; None where it can."""
@@ -198,8 +204,10 @@ def _evaluation(tree: Tree, state: State, key: Key, training: str) -> str | None
         state.miss(key, f"{key.stage} is older than pretrain@{key.regime}")
     elif result is None:
         state.miss(key, f"{key.stage} has no result for {key.regime} seed {key.seed}")
+    elif key.stage == "collapse" and (key.regime, key.seed) not in tree.measurements:
+        state.miss(key, f"collapse/metrics.csv has no line of {key.regime} seed {key.seed}")
     else:
-        curves = tree.measurements.get((key.regime, key.seed)) if key.stage == "collapse" else None
+        curves = tree.measurements[key.regime, key.seed] if key.stage == "collapse" else None
         return digest([key, _own(entry), training, result, curves])
     return None
 
@@ -226,6 +234,12 @@ def _whole(tree: Tree, state: State) -> None:
     if parts:
         state.unknown.discard(Key(STUDY))
         state.wanted.append(Wanted(Key(STUDY), digest(parts)))
+
+
+def _damaged(what: object, error: Exception) -> UserError:
+    return UserError(
+        f"{what} cannot be read ({error!r}): `dvc checkout --force` or `dvc repro` brings back what was written"
+    )
 
 
 def _sha256(path: Path) -> str:

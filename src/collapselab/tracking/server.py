@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -117,6 +118,8 @@ class Store:
             if self.database:  # one that cannot be opened MLflow would try again for two minutes
                 with closing(sqlite3.connect(self.database)) as connection:
                     connection.execute("PRAGMA schema_version")
+                if not self.database.stat().st_size:
+                    _create(self.database)
             from mlflow import MlflowClient
 
             yield MlflowClient(self.uri)
@@ -175,6 +178,29 @@ def comparison_url(experiment: str, runs: list[str], base: str = UI) -> str:
         return f"{base}/#/experiments/{experiment}"
     listed = quote(str(runs).replace("'", '"').replace(" ", ""), safe="[],")
     return f"{base}/#/compare-runs?runs={listed}&experiments=[%22{experiment}%22]"
+
+
+def _create(database: Path) -> None:
+    """MLflow's tables, whole or not at all: its migrations take seconds and can't go on from where they were stopped."""
+    from mlflow import MlflowClient
+
+    begun = database.with_name(f"{database.name}.{os.getpid()}.tmp")
+    try:
+        MlflowClient(f"sqlite:///{begun}").search_experiments(max_results=1)
+        begun.replace(database)
+    finally:
+        begun.unlink(missing_ok=True)
+
+
+def check_port(port: int) -> None:
+    """Raises UserError where something serves on this port of localhost: MLflow would end as if all were well."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was left a moment ago is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"port {port} cannot be used ({reason}): choose another with --port NUMBER") from error
 
 
 def _read(connection: sqlite3.Connection, study: str) -> Experiment | None:
