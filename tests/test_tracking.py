@@ -350,9 +350,9 @@ def test_an_interrupted_first_tracking_leaves_no_half_database(study: Fake, monk
         patched.setattr("mlflow.MlflowClient", interrupted)
         with pytest.raises(KeyboardInterrupt):
             track(study.root)
-    assert not list(study.root.glob("mlflow.db.*.tmp")) and not database.stat().st_size
+    assert not list(study.root.glob("*.tmp*")) and not database.stat().st_size
     assert track(study.root).created == ALL
-    assert not list(study.root.glob("mlflow.db.*.tmp")) and track(study.root).kept == ALL
+    assert not list(study.root.glob("*.tmp*")) and track(study.root).kept == ALL
 
 
 def test_a_port_that_is_taken_is_named_before_anything_is_served() -> None:

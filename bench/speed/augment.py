@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from statistics import fmean, median
 
 import torch
@@ -26,7 +25,7 @@ from collapselab.training.process import prepare
 
 BATCHES = 16
 # Epochs of ours in a turn, so that it lasts about as long as one of the peer: a moment's hiccup of the machine weighs as much.
-EPOCHS = {"ours": 12, "peer": 1}
+EPOCHS = 12
 
 
 def measure(pairs: int = PAIRS) -> Result:
@@ -44,13 +43,8 @@ def measure(pairs: int = PAIRS) -> Result:
 def _compare(pairs: int, workers: int, threads: int) -> Part:
     theirs, ours = (Side("bench.speed.augment", side, str(workers), str(threads)) for side in ("peer", "ours"))
     with theirs, ours:
-        part = asked_in_turns(partial(_epoch, theirs, "peer"), partial(_epoch, ours, "ours"), pairs)
+        part = asked_in_turns(theirs.ask, lambda: fmean(ours.ask() for _ in range(EPOCHS)), pairs)
     return replace(part, beside={"ours_ms_a_batch": 1e3 * median(part.ours) / BATCHES})
-
-
-def _epoch(side: Side, name: str) -> float:
-    """Seconds of one epoch: the mean over a turn."""
-    return fmean(side.ask() for _ in range(EPOCHS[name]))
 
 
 def main(side: str, workers: int, threads: int) -> None:

@@ -51,9 +51,7 @@ def repro(
     from collapselab.pipeline import default_jobs, reproduce
     from collapselab.studies import select
 
-    if study:
-        select(study, PARAMS)
-    loaded = load_study()
+    loaded = select(study, PARAMS) if study else load_study()
     reproduce(loaded, jobs or default_jobs(loaded))
     _summary(root, loaded.study)
 

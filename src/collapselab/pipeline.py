@@ -148,15 +148,18 @@ def _end(number: int, frame: object) -> None:
 def check_followed(params: Mapping[str, Any], pipeline: Mapping[str, Any]) -> None:
     """Raises UserError where a stage follows a section that has defaults and was left out: DVC says so after the training only."""
     for name, stage in pipeline["stages"].items():
-        followed = [key for key in stage.get("params", []) if isinstance(key, str)]  # not a whole file's
-        for key in followed:
-            found: Any = params
-            for part in key.split("."):
-                found = found.get(part) if isinstance(found, Mapping) else None
-            if found is None:
+        for key in stage.get("params", []):
+            if isinstance(key, str) and not _holds(params, key):  # else a whole file's
                 raise UserError(
                     f"params.yaml: {key} is missing, which stage {name} follows: `{{}}` there takes its defaults"
                 )
+
+
+def _holds(params: Any, key: str) -> bool:
+    """Whether a value stands under a key such as `evaluation.knn`."""
+    first, _, rest = key.partition(".")
+    found = params.get(first) if isinstance(params, Mapping) else None
+    return _holds(found, rest) if rest else found is not None
 
 
 def _check_labels(study: Study) -> None:

@@ -335,9 +335,9 @@ class CollapseMonitor(Metric):
     def report(self) -> str:
         """Lines for a person: what was named and when, what the loss says, and what these features are."""
         self.settle()
-        skipped = int(self.skipped) if self.scatter.ndim else 0
-        first = int(self.skipped_from) if skipped else 0
-        return self._words.report(self.warnings, self.signatures(), self._step, skipped, first, self._gradient)
+        some = self.scatter.ndim and float(self.skipped)
+        skipped = (int(self.skipped), int(self.skipped_from)) if some else None
+        return self._words.report(self.warnings, self.signatures(), self._step, skipped, self._gradient)
 
 
 def _plain(device: torch.device) -> ExitStack:

@@ -22,9 +22,8 @@ class Words:
     def __init__(self, layer: str, mode: str) -> None:
         self._layer, self._mode = layer, mode
         self._told_skipped = False
-        self._unread: dict[
-            str, int
-        ] = {}  # by a reading's part, the step of the first reading in which it was not finite
+        # By a reading's part, the step of the first reading in which it was not finite.
+        self._unread: dict[str, int] = {}
 
     def tell_skipped(self, step: int) -> None:
         """Of the first batch that was left out."""
@@ -43,23 +42,21 @@ class Words:
         warned: Iterable[Warned],
         signatures: Iterable[Signature],
         step: int,
-        skipped: int,
-        skipped_from: int,
+        skipped: tuple[int, int] | None,
         gradient: bool,
     ) -> str:
         """Lines: what was named and when, what was left out, what the loss says, and what these features are.
 
         Args:
             step: the last one seen.
-            skipped, skipped_from: batches that were left out, and the first one's step.
+            skipped: how many batches were left out, and the first one's step; None where none was.
             gradient: whether some batch carried gradients.
         """
         named = [f"{one}{'' if one.standing else ' (no longer)'}" for one in warned]
         lines = named or [f"{self._layer}: no collapse was named up to step {step}"]
         if skipped:
-            lines.append(
-                f"{self._layer}: {skipped} batches left out, with {NOT_FINITE}, the first at step {skipped_from}"
-            )
+            count, first = skipped
+            lines.append(f"{self._layer}: {count} batches left out, with {NOT_FINITE}, the first at step {first}")
         lines += [f"{self._layer}: {self._without(part)}" for part in self._unread]
         lines += [f"{self._layer}: the loss hints at {s.kind} collapse: {s.sentence}" for s in signatures]
         return "\n".join([*lines, f"{self._layer}: {self.seen(gradient)}"])

@@ -184,12 +184,10 @@ def _create(database: Path) -> None:
     """MLflow's tables, whole or not at all: its migrations take seconds and can't go on from where they were stopped."""
     from mlflow import MlflowClient
 
-    begun = database.with_name(f"{database.name}.{os.getpid()}.tmp")
-    try:
+    from collapselab.files import replacing  # with NumPy: only where MLflow is imported too
+
+    with replacing(database) as begun:
         MlflowClient(f"sqlite:///{begun}").search_experiments(max_results=1)
-        begun.replace(database)
-    finally:
-        begun.unlink(missing_ok=True)
 
 
 def check_port(port: int) -> None:
